@@ -1,0 +1,153 @@
+"""The pool, and ``unit_of_work()``: the only place that commits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, exc, text
+
+from backend.core.errors import Unavailable
+from backend.core.settings import Settings, get_settings
+
+_lock = threading.Lock()
+_engine: Engine | None = None
+
+
+def make_engine(settings: Settings, *, statement_timeout_seconds: int, application: str) -> Engine:
+    """An engine with bounded waits everywhere: connecting, getting a connection, locks, statements, idling."""
+    milliseconds = 1000
+    options = " ".join(
+        (
+            f"-c statement_timeout={statement_timeout_seconds * milliseconds}",
+            f"-c lock_timeout={settings.db_lock_timeout_seconds * milliseconds}",
+            "-c idle_in_transaction_session_timeout="
+            f"{settings.db_idle_in_transaction_timeout_seconds * milliseconds}",
+            "-c timezone=UTC",
+        )
+    )
+    engine = create_engine(
+        settings.sqlalchemy_url,
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_pool_overflow,
+        pool_timeout=settings.db_pool_timeout_seconds,
+        pool_pre_ping=False,  # a broken connection shows itself below, without a round trip per request
+        pool_use_lifo=True,
+        connect_args={
+            "connect_timeout": settings.db_connect_timeout_seconds,
+            "options": options,
+            "application_name": application,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: psycopg.Connection[Any], _: object) -> None:
+        connection.prepare_threshold = 3
+
+    return engine
+
+
+def configure(*, statement_timeout_seconds: int | None = None, application: str = "extrophi") -> Engine:
+    """Make this process's engine. Call it after a fork, never before."""
+    global _engine
+    settings = get_settings()
+    with _lock:
+        if _engine is not None:
+            _engine.dispose(close=False)
+        _engine = make_engine(
+            settings,
+            statement_timeout_seconds=statement_timeout_seconds or settings.db_statement_timeout_seconds,
+            application=application,
+        )
+        return _engine
+
+
+def get_engine() -> Engine:
+    """This process's engine, made on first use."""
+    return _engine if _engine is not None else configure()
+
+
+def dispose() -> None:
+    """Close every pooled connection and forget the engine."""
+    global _engine
+    with _lock:
+        if _engine is not None:
+            _engine.dispose()
+        _engine = None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again can help: lost connections, deadlocks, serialization, timeouts, shutdown.
+
+    SQLSTATE classes: 08 connection, 40 rollback, 53 resources, 55 lock not available, 57 operator
+    intervention, 58 system error.
+    """
+    if isinstance(error, Unavailable):
+        return True
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(original, psycopg.errors.QueryCanceled):
+        return True
+    if isinstance(original, psycopg.Error):
+        if original.sqlstate is None:
+            return isinstance(original, psycopg.OperationalError | psycopg.InterfaceError)
+        return original.sqlstate[:2] in {"08", "40", "53", "55", "57", "58", "25"} and (
+            original.sqlstate[:2] != "25" or original.sqlstate == "25P03"
+        )
+    return isinstance(error, exc.TimeoutError | ConnectionError | TimeoutError)
+
+
+def is_down(error: BaseException) -> bool:
+    """Whether PostgreSQL cannot be reached at all: the API answers 503 then."""
+    if isinstance(error, exc.TimeoutError):
+        return True
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    if not isinstance(original, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    return original.sqlstate is None or original.sqlstate[:2] in {"08", "53", "57"}
+
+
+@contextmanager
+def unit_of_work(owner: UUID | None = None) -> Iterator[Connection]:
+    """One transaction: committed on leaving, rolled back on any exception.
+
+    Args:
+        owner: the user on whose behalf the rows are touched.
+
+    Raises:
+        Unavailable: when PostgreSQL cannot be reached. Nothing was committed, unless the connection was
+            lost during the commit itself, which the caller must treat as unknown.
+    """
+    try:
+        with get_engine().begin() as connection:
+            yield connection
+    except (exc.DBAPIError, exc.TimeoutError, psycopg.Error) as error:
+        if is_down(error):
+            raise Unavailable("The database is not available. Try again shortly.") from error
+        raise
+
+
+@contextmanager
+def autocommit() -> Iterator[Connection]:
+    """A connection on which each statement is its own transaction: attempt counters, probes."""
+    with get_engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+def driver(connection: Connection) -> psycopg.Connection[Any]:
+    """The psycopg connection below, for COPY. It shares the transaction."""
+    raw: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    return raw
+
+
+def ping() -> None:
+    """One round trip. Raises whatever PostgreSQL raises."""
+    with autocommit() as connection:
+        connection.execute(text("SELECT 1"))
