@@ -19,7 +19,7 @@ _engine: Engine | None = None
 
 
 def make_engine(settings: Settings, *, statement_timeout_seconds: int, application: str) -> Engine:
-    """An engine with bounded waits everywhere: connecting, getting a connection, locks, statements, idling."""
+    """An engine whose every wait is bounded: connecting, the pool, locks, statements, idling."""
     milliseconds = 1000
     options = " ".join(
         (

@@ -118,9 +118,7 @@ cards = Table(
     CheckConstraint("char_length(category) BETWEEN 1 AND 50", name="category_length"),
     CheckConstraint("cardinality(tags) <= 50", name="tags_count"),
     CheckConstraint("is_published = (published_url IS NOT NULL)", name="published_has_url"),
-    CheckConstraint(
-        "NOT is_published OR privacy_level IN ('BUSINESS', 'IDEAS')", name="only_public_published"
-    ),
+    CheckConstraint("NOT is_published OR privacy_level IN ('BUSINESS', 'IDEAS')", name="only_public"),
     CheckConstraint("NOT is_published OR published_at IS NOT NULL", name="published_has_time"),
     CheckConstraint("NOT is_published OR deleted_at IS NULL", name="deleted_not_published"),
     CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata_object"),

@@ -122,7 +122,7 @@ def upgrade() -> None:
         sa.Column("deletion", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.CheckConstraint(
             "NOT is_published OR privacy_level IN ('BUSINESS', 'IDEAS')",
-            name=op.f("ck_cards_only_public_published"),
+            name=op.f("ck_cards_only_public"),
         ),
         sa.CheckConstraint("jsonb_typeof(metadata) = 'object'", name=op.f("ck_cards_metadata_object")),
         sa.CheckConstraint(
