@@ -123,7 +123,7 @@ def _diagnose(raw: bytes, card: CardIn | None = None) -> CardIn | CardProblem:
         return CardProblem("unreadable_row", "The record is not valid JSON")
     if not isinstance(value, dict):
         return CardProblem("not_an_object", "A card must be a JSON object")
-    if WRAPPER <= value.keys() and isinstance(value["card"], dict):
+    if value.keys() >= WRAPPER and isinstance(value["card"], dict):
         return read_card(json.dumps(value["card"], ensure_ascii=True).encode())
     problem = _find_problem(value)
     if problem is not None:

@@ -6,7 +6,8 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 from backend.core.settings import get_settings
-from backend.db import tables
+from backend.db import tables  # noqa: F401  (fills the metadata)
+from backend.db.base import metadata
 
 # Two deployments that start together take turns.
 MIGRATION_LOCK = 0x6578_7472
@@ -20,7 +21,7 @@ def run() -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         context.configure(
             connection=connection,
-            target_metadata=tables.metadata,
+            target_metadata=metadata,
             compare_type=True,
             compare_server_default=True,
             transaction_per_migration=False,

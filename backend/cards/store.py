@@ -1,0 +1,153 @@
+"""The cards table: insert a part, find duplicates, delete, restore. Always for one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from backend.cards.rules import fingerprint, slug
+from backend.cards.schema import CardIn, metadata_bytes
+from backend.core.ids import short_card
+from backend.db import copying as c
+from backend.db.session import driver
+
+_COLUMNS = (
+    "id, user_id, fingerprint, updated_at, created_at, is_published, published_at, published_url, title, "
+    "body, category, privacy_level, tags, source_platform, source_url, external_id, metadata"
+)
+_COPY = f"COPY cards ({_COLUMNS}) FROM STDIN (FORMAT binary)"
+_UNPUBLISHED = c.FALSE + c.NULL + c.NULL
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One card on its way into the table. ``data`` is its encoded COPY row."""
+
+    index: int
+    id: UUID
+    fingerprint: bytes
+    card: CardIn
+    published_url: str | None
+    data: bytes
+
+
+class RowBuilder:
+    """Turns valid cards of one part into COPY rows; what is equal for all of them is encoded once."""
+
+    def __init__(
+        self, owner: UUID, operation_id: UUID, published_levels: frozenset[str], base_url: str, now: datetime
+    ) -> None:
+        self._operation = operation_id.int & ~0xFFFFFF
+        self._short = short_card(operation_id, 0)[:-6]
+        self._levels = published_levels
+        self._base = base_url.rstrip("/") + "/cards/"
+        self._head = c.fields(17) + c.length(16)
+        self._owner = c.raw(owner.bytes) + c.length(16)
+        self._now = c.timestamptz(now)
+        self._published = c.TRUE + self._now
+
+    def build(self, index: int, card: CardIn) -> Row:
+        """Apply the publishing rules and encode one card."""
+        number = self._operation | index
+        url = None
+        publishing = _UNPUBLISHED
+        if card.privacy_level in self._levels:
+            url = f"{self._base}{slug(card.title)}-{self._short}{index:06x}"
+            publishing = self._published + c.text(url)
+        same = fingerprint(card.title, card.body, card.external_id)
+        data = b"".join(
+            (
+                self._head,
+                number.to_bytes(16, "big"),
+                self._owner,
+                same,
+                self._now,
+                self._now if card.created_at is None else c.timestamptz(card.created_at),
+                publishing,
+                c.text(card.title),
+                c.text(card.body),
+                c.text(card.category),
+                c.text(card.privacy_level),
+                c.text_array(card.tags),
+                c.text(card.source_platform),
+                c.text(card.source_url),
+                c.text(card.external_id),
+                c.jsonb(metadata_bytes(card)),
+            )
+        )
+        return Row(index, UUID(int=number), same, card, url, data)
+
+
+def insert(connection: Connection, rows: Sequence[Row]) -> None:
+    """COPY rows into cards, in the caller's transaction. Raises what PostgreSQL raises."""
+    if rows:
+        c.copy_rows(driver(connection), _COPY, [row.data for row in rows])
+
+
+_SAME = text(
+    """
+    SELECT DISTINCT ON (f.key) f.key AS fingerprint, cards.id FROM unnest(CAST(:keys AS uuid[])) AS f(key)
+    JOIN cards ON cards.user_id = :owner AND cards.fingerprint = f.key AND cards.deleted_at IS NULL
+    ORDER BY f.key, cards.id
+    """
+)
+_UPDATE = text(
+    """
+    UPDATE cards SET
+        title = n.title, body = n.body, category = n.category, privacy_level = n.privacy_level,
+        tags = CAST(n.tags AS text[]), source_platform = n.source_platform, source_url = n.source_url,
+        metadata = CAST(n.metadata AS jsonb),
+        created_at = coalesce(n.created_at, cards.created_at), updated_at = :now,
+        is_published = n.url IS NOT NULL,
+        published_url = CASE WHEN n.url IS NULL THEN NULL ELSE coalesce(cards.published_url, n.url) END,
+        published_at = coalesce(cards.published_at, CASE WHEN n.url IS NOT NULL THEN :now END),
+        changed_xid = pg_current_xact_id()
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:titles AS text[]), CAST(:bodies AS text[]), CAST(:categories AS text[]),
+        CAST(:levels AS text[]), CAST(:tags AS text[]), CAST(:platforms AS text[]), CAST(:urls AS text[]),
+        CAST(:metadata AS text[]), CAST(:created AS timestamptz[]), CAST(:published AS text[])
+    ) AS n(id, title, body, category, privacy_level, tags, source_platform, source_url, metadata,
+           created_at, url)
+    WHERE cards.id = n.id AND cards.user_id = :owner
+    """
+)
+
+
+def find_same(connection: Connection, owner: UUID, keys: Sequence[bytes]) -> dict[bytes, UUID]:
+    """The oldest living card of the owner for each fingerprint that has one."""
+    found = connection.execute(_SAME, {"owner": owner, "keys": [UUID(bytes=key) for key in keys]})
+    return {row.fingerprint.bytes: row.id for row in found}
+
+
+def update(connection: Connection, owner: UUID, changes: Sequence[tuple[UUID, Row]], now: datetime) -> int:
+    """Overwrite cards with what was sent; a URL once published stays. Returns how many."""
+    if not changes:
+        return 0
+    cards = [row.card for _, row in changes]
+    values: dict[str, Any] = {
+        "owner": owner,
+        "now": now,
+        "ids": [card_id for card_id, _ in changes],
+        "titles": [card.title for card in cards],
+        "bodies": [card.body for card in cards],
+        "categories": [card.category for card in cards],
+        "levels": [card.privacy_level for card in cards],
+        "tags": [array_literal(card.tags or []) for card in cards],
+        "platforms": [card.source_platform for card in cards],
+        "urls": [card.source_url for card in cards],
+        "metadata": [metadata_bytes(card).decode() for card in cards],
+        "created": [card.created_at for card in cards],
+        "published": [row.published_url for _, row in changes],
+    }
+    return connection.execute(_UPDATE, values).rowcount
+
+
+def array_literal(values: Sequence[str]) -> str:
+    """A text[] literal; ``unnest`` would flatten an array of arrays."""
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
