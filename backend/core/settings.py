@@ -67,9 +67,7 @@ class Settings(BaseSettings):
 
     # --- per-owner limits ------------------------------------------------------------------------
     max_running_operations: int = Field(4, description="Operations of one owner that run side by side.")
-    max_waiting_operations: int = Field(
-        1_000, description="Operations of one owner not yet final; 429 beyond."
-    )
+    max_waiting_operations: int = Field(1_000, description="Unfinished operations per owner; 429 beyond.")
     rate_limit_requests_per_minute: int = Field(6_000, description="Requests per key.")
     rate_limit_operations_per_minute: int = Field(120, description="Bulk operations per key.")
     quota_cards_per_hour: int = Field(5_000_000, description="Cards per owner.")
@@ -79,9 +77,7 @@ class Settings(BaseSettings):
     max_json_body_bytes: int = Field(64 * MIB, description="A JSON request body.")
     max_upload_bytes: int = Field(2 * GIB, description="An uploaded file, as sent.")
     max_decoded_bytes: int = Field(8 * GIB, description="An uploaded file, decompressed.")
-    max_decompression_ratio: int = Field(
-        100, description="Decoded bytes per byte sent (after the first MiB)."
-    )
+    max_decompression_ratio: int = Field(100, description="Decoded bytes per byte sent, after 1 MiB.")
     max_archive_entries: int = Field(1_000_000, description="Files in an uploaded archive.")
     max_json_depth: int = Field(64, description="Nesting of a JSON body.")
     body_idle_timeout_seconds: float = Field(30.0, description="A sender that stays silent this long is cut.")
@@ -90,7 +86,7 @@ class Settings(BaseSettings):
     # --- artifacts and retention -----------------------------------------------------------------
     artifact_url: str | None = Field(
         None,
-        description="Where export files live: file:///path or s3://bucket/prefix; DATA_DIR/artifacts unset.",
+        description="Export files: file:///path or s3://bucket/prefix; else DATA_DIR/artifacts.",
     )
     artifact_retention_seconds: int = Field(7 * DAY, description="Export files.")
     item_error_retention_seconds: int = Field(30 * DAY, description="Item errors and results.")
@@ -101,7 +97,7 @@ class Settings(BaseSettings):
     # --- keys and secrets ------------------------------------------------------------------------
     api_key_pepper: SecretStr = Field(
         SecretStr("extrophi-development-pepper"),
-        description="HMAC key of stored API keys; set it in production.",
+        description="HMAC key of API keys; set it in production.",
     )
     cors_allow_origins: str = Field("", description="Comma-separated origins; empty: CORS is off.")
     health_cache_seconds: float = Field(0.5, description="How long a health answer is reused.")
