@@ -104,7 +104,7 @@ _COPY_ERRORS = (
     "COPY operation_item_errors (operation_id, item_index, row_number, code, field, title, message, record) "
     "FROM STDIN (FORMAT binary)"
 )
-_GET = text(f"SELECT {_COLUMNS} FROM operations WHERE id = :id AND user_id = :owner")
+_GET = text(f"SELECT {_COLUMNS} FROM operations WHERE id = :id AND user_id = :owner")  # noqa: S608 - constant
 _TOTALS = text(
     """
     SELECT coalesce(sum(item_count) FILTER (WHERE state IN ('DONE', 'FAILED')), 0) AS processed,
@@ -225,7 +225,7 @@ def get(connection: Connection, owner: UUID, operation_id: UUID) -> Operation | 
 
 def lock(connection: Connection, operation_id: UUID) -> Operation | None:
     """The operation under its row lock, for the engine."""
-    query = text(f"SELECT {_COLUMNS} FROM operations WHERE id = :id FOR NO KEY UPDATE")
+    query = text(f"SELECT {_COLUMNS} FROM operations WHERE id = :id FOR NO KEY UPDATE")  # noqa: S608 - constant
     row = connection.execute(query, {"id": operation_id}).one_or_none()
     return None if row is None else _operation(row)
 
