@@ -1,0 +1,85 @@
+"""Processes: dying with the parent, and asking the kernel about a pid. Linux; elsewhere a polite no-op."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PROC = Path("/proc")
+
+
+def die_with_parent(signum: int = signal.SIGKILL, *, parent: int | None = None) -> None:
+    """Ask the kernel to send ``signum`` to this process when the thread that forked it ends.
+
+    Call it first thing in the child. Celery calls it in every worker child, so that a killed worker parent
+    leaves nobody behind.
+
+    Args:
+        signum: the signal to get.
+        parent: the pid that should be our parent; when it died before this call, exit at once.
+
+    Raises:
+        OSError: when the kernel refuses.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this pid runs. A zombie (dead, not yet reaped) is not alive."""
+    if sys.platform != "linux":
+        return _answers_to_signals(pid)
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def _answers_to_signals(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def wait_gone(pids: list[int], timeout_seconds: float) -> list[int]:
+    """Wait until none of ``pids`` is alive; returns those that still are when the time is over."""
+    end = time.monotonic() + timeout_seconds
+    while True:
+        left = [pid for pid in pids if is_alive(pid)]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.02)
+
+
+def working_in(folder: Path) -> list[int]:
+    """Pids of the processes whose working directory is ``folder``, as far as this user may look."""
+    wanted = os.path.realpath(folder)
+    return [pid for pid in _pids() if _link(pid, "cwd") == wanted]
+
+
+def _pids() -> Iterator[int]:
+    if _PROC.is_dir():
+        yield from (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
+
+
+def _link(pid: int, name: str) -> str | None:
+    try:
+        return os.readlink(_PROC / str(pid) / name)
+    except OSError:
+        return None
