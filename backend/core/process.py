@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -67,10 +68,43 @@ def wait_gone(pids: list[int], timeout_seconds: float) -> list[int]:
         time.sleep(0.02)
 
 
-def working_in(folder: Path) -> list[int]:
-    """Pids of the processes whose working directory is ``folder``, as far as this user may look."""
+def working_in(folder: Path, programs: tuple[str, ...]) -> list[int]:
+    """Pids of the processes of these programs (file names) whose working directory is ``folder``.
+
+    As far as this user may look; a shell that somebody left in the folder is not among them.
+    """
     wanted = os.path.realpath(folder)
-    return [pid for pid in _pids() if _link(pid, "cwd") == wanted]
+    return [
+        pid
+        for pid in _pids()
+        if _link(pid, "cwd") == wanted
+        and os.path.basename((_link(pid, "exe") or "").removesuffix(" (deleted)")) in programs
+    ]
+
+
+def carrying(variable: str, value: str) -> list[int]:
+    """Pids of the processes that were started with this environment variable at this value."""
+    wanted = f"{variable}={value}".encode()
+    found = []
+    for pid in _pids():
+        try:
+            environment = (_PROC / str(pid) / "environ").read_bytes()
+        except OSError:
+            continue
+        if wanted in environment.split(b"\0"):
+            found.append(pid)
+    return found
+
+
+def end_all(pids: list[int], *, polite: signal.Signals, grace_seconds: float) -> None:
+    """Signal them politely, wait, then SIGKILL what is left. They need not be our children."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, polite)
+    for pid in wait_gone(pids, grace_seconds):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_gone(pids, 5)
 
 
 def _pids() -> Iterator[int]:

@@ -59,6 +59,7 @@ class Child:
         self._inherit = inherit
         self._process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
+        self.starts = 0
 
     @property
     def pid(self) -> int | None:
@@ -88,6 +89,7 @@ class Child:
         finally:
             os.close(descriptor)
         self.started_at = time.monotonic()
+        self.starts += 1
 
     def ended(self) -> int | None:
         """Its exit status when it is over (negative: the signal), else None.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -16,35 +16,34 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-def listen(host: str, port: int, *, backlog: int = 2048) -> socket.socket:
+def listen(host: str, port: int, *, patience_seconds: float = 0, backlog: int = 2048) -> socket.socket:
     """A listening socket on ``port``, or on a free port when that one is taken or 0.
+
+    Args:
+        patience_seconds: how long to wait for a taken port, for a predecessor that is just ending.
 
     Raises:
         OSError: when the address itself cannot be used.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
+    end = time.monotonic() + patience_seconds
+    while True:
         try:
-            listener.bind((host, port))
+            return _listen(host, port, backlog)
         except OSError as error:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
-            listener.bind((host, 0))
+            if error.errno == errno.EACCES or time.monotonic() >= end:
+                return _listen(host, 0, backlog)
+        time.sleep(0.05)
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
         listener.listen(backlog)
     except OSError:
         listener.close()
         raise
     return listener
-
-
-def answers(host: str, port: int, timeout_seconds: float) -> bool:
-    """Whether something accepts connections there before the time is over."""
-    end = time.monotonic() + timeout_seconds
-    while True:
-        with suppress(OSError), socket.create_connection((host, port), timeout=0.5):
-            return True
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from backend.core.errors import Unavailable
-from backend.core.process import wait_gone, working_in
+from backend.core.process import end_all, working_in
 from backend.embedded.binaries import postgres_bin
 from backend.embedded.child import Child
 from backend.embedded.identity import hand_over, launch_command, reachable_programs, server_identity
@@ -170,14 +170,7 @@ class EmbeddedPostgres:
         Sessions of a killed postmaster go on until they look up; a new server refuses to start beside them.
         Nobody else uses the folder: its supervisor holds the lock.
         """
-        left = working_in(self.folder)
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGQUIT)
-        for pid in wait_gone(left, 2):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_gone(left, 5)
+        end_all(working_in(self.folder, ("postgres",)), polite=signal.SIGQUIT, grace_seconds=1)
         # Its pid may by now belong to some other program, and then PostgreSQL would refuse.
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from backend.core.errors import Unavailable
+from backend.core.process import end_all, working_in
 from backend.embedded.binaries import redis_binary
 from backend.embedded.child import Child
 from backend.embedded.ports import free_port
@@ -41,7 +42,7 @@ class EmbeddedRedis:
             environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
             log=log,
             orphan_signal=signal.SIGTERM,
-            before_start=self._write_configuration,
+            before_start=self._prepare,
             folder=self.folder,
         )
 
@@ -84,12 +85,21 @@ class EmbeddedRedis:
     def _password(self) -> str:
         return read_or_make(self.folder / "password")
 
-    def _command(self) -> list[str]:
-        return [str(redis_binary()), str(self._configuration)]
+    @staticmethod
+    def _binary() -> Path:
+        return redis_binary().resolve()
 
-    def _write_configuration(self) -> None:
-        """A file instead of arguments: other users see the arguments of a process, and so its password."""
+    def _command(self) -> list[str]:
+        return [str(self._binary()), str(self._configuration)]
+
+    def _prepare(self) -> None:
+        """End what a killed supervisor left on the same append-only file, then write the configuration.
+
+        A file instead of arguments: other users see the arguments of a process, and so its password.
+        """
         values = {setting.name: setting.value for setting in (*redis_settings(), *self._extra)}
+        programs = ("redis-server", "valkey-server", self._binary().name)
+        end_all(working_in(self.folder, programs), polite=signal.SIGTERM, grace_seconds=1)
         # The folder is its working directory, so no path (which may have spaces) is needed.
         values |= {"bind": HOST, "port": str(self.port), "requirepass": self._password, "daemonize": "no"}
         write_private(self._configuration, "".join(f"{name} {value}\n" for name, value in values.items()))

@@ -141,13 +141,13 @@ def test_it_ends_with_the_process_that_started_it(tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
     pid = int(parent.stdout.readline())
-    assert pid in working_in(tmp_path / "pg")
+    assert pid in working_in(tmp_path / "pg", ("postgres",))
     assert is_alive(pid)
     parent.kill()
     parent.wait()
     parent.stdout.close()
     assert wait_gone([pid], 5) == []
-    assert working_in(tmp_path / "pg") == []
+    assert working_in(tmp_path / "pg", ("postgres",)) == []
 
 
 def test_a_folder_that_cannot_be_used_is_a_clear_error(tmp_path):
