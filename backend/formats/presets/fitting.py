@@ -23,6 +23,8 @@ DEFAULT_PRIVACY_LEVEL = "PRIVATE"
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*\Z", re.IGNORECASE)
 _MARKER = re.compile(r"\A(?:#{1,6}\s+|>\s*|[-*+]\s+)+")
 _FIRST_LINE_WINDOW = 8 * MAX_TITLE
+_MAX_DEPTH = 32
+_MAX_NODES = 20_000
 
 
 def first_line(text: str) -> str:
@@ -153,17 +155,27 @@ class Draft:
 
 
 def jsonable(value: Any) -> Any:
-    """A value that JSON can carry: dates as ISO text, numbers beyond 64 bits and other things as text."""
+    """A value that JSON can carry: dates as ISO text, numbers beyond 64 bits and other things as text.
+
+    Depth and size are bounded, because YAML's aliases can make a small text huge, or endless.
+    """
+    return _jsonable(value, 0, [_MAX_NODES])
+
+
+def _jsonable(value: Any, depth: int, left: list[int]) -> Any:
+    left[0] -= 1
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(value)
+        return value if -(2**63) <= value < 2**63 else hex(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if depth >= _MAX_DEPTH or left[0] < 0:
+        return "…"
     if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
+        return {str(key): _jsonable(item, depth + 1, left) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
-        return [jsonable(item) for item in value]
+        return [_jsonable(item, depth + 1, left) for item in value]
     return str(value)

@@ -13,24 +13,8 @@ import html
 import re
 
 _BLOCKS = frozenset(
-    {
-        "div",
-        "p",
-        "ul",
-        "ol",
-        "table",
-        "tr",
-        "blockquote",
-        "pre",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "section",
-    }
+    {"div", "p", "ul", "ol", "table", "tr", "blockquote", "pre", "hr", "section"}
+    | {"h1", "h2", "h3", "h4", "h5", "h6"}
 )
 _DROPPED = frozenset({"script", "style"})
 # No "<" inside a tag: an unclosed one ends at the next, so that the search never goes over a text twice.

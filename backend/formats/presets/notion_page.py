@@ -37,7 +37,7 @@ _LEVELS = ("privacy level", "privacy_level")
 
 
 def split_id(name: str) -> tuple[str, str]:
-    """``Reading list 0123…ef`` as its name and its id (32 hex digits); the id is ``""`` where there is none."""
+    """``Reading list 0123…ef`` as its name and its id of 32 hex digits, ``""`` where there is none."""
     found = _ID.match(name)
     if found is None:
         return name.strip(), ""

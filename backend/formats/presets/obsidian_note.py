@@ -18,7 +18,7 @@ _NOT_KEPT = frozenset({"id", "is_published", "published_url", "published_at", "u
 
 
 def is_note(path: str) -> bool:
-    """Whether this entry of the vault is a note: a Markdown file outside of ``.obsidian``, ``.trash`` and the like."""
+    """Whether this entry is a note: a Markdown file outside of ``.obsidian``, ``.trash`` and the like."""
     parts = path.split("/")
     return (
         path.lower().endswith((".md", ".markdown"))
@@ -73,7 +73,7 @@ def _id_of(path: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A scalar of front matter as text; YAML reads an unquoted date as a date and a title ``1984`` as a number."""
+    """A scalar of front matter as text: YAML reads a bare date as a date and a title ``1984`` as a number."""
     if value is None or isinstance(value, list | dict | tuple | set):
         return ""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -70,12 +70,8 @@ def card_from_row(header: Sequence[str], row: Sequence[str], options: Mapping[st
             unknown.append((name.strip() or "column", cell))
 
     highlight, note = parts.get("highlight", ""), parts.get("note", "")
-    draft.title(
-        parts.get("title", ""),
-        first_line(highlight),
-        first_line(note),
-        "Highlight by " + parts.get("author", "?"),
-    )
+    author = parts.get("author", "").strip()
+    draft.title(parts.get("title", ""), first_line(highlight), first_line(note), author)
     draft.body(_body(highlight, note))
     draft.tags([*split_list(parts.get("tags", "")), *split_list(parts.get("document_tags", ""))])
     draft.url(parts.get("url", ""))

@@ -26,7 +26,10 @@ _MONTHS = {
     )
     for name in names
 }
-_CLOCK = r"(?:[ ,T]+(?:at\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+_CLOCK = (
+    r"(?:[ ,T]+(?:at\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+)
 _ZONE = r"(?:\s*\(?(?:UTC|GMT|Z)?(?P<offset>[+-]\d{1,2}(?::?\d{2})?)?\)?)"
 # "January 5, 2024 3:04 PM" (Notion), "Jan 5, 2024", "5 January 2024", "2024/01/05 15:04"
 _WRITTEN = tuple(

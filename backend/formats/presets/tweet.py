@@ -83,11 +83,10 @@ def _describe(draft: Draft, tweet: Mapping[str, Any], raw_text: str) -> None:
     client = _CLIENT.search(_string(tweet, "source"))
     draft.note("client", client[1] if client else _string(tweet, "source"))
     draft.note("mentions", [_string(person, "screen_name") for person in _entities(tweet, "user_mentions")])
-    media = {
-        _string(item, "media_url_https") or _string(item, "media_url"): None
-        for item in _entities(tweet, "media")
-    }
-    draft.note("media", [address for address in media if address])
+    addresses = (
+        _string(item, "media_url_https") or _string(item, "media_url") for item in _entities(tweet, "media")
+    )
+    draft.note("media", list(dict.fromkeys(address for address in addresses if address)))
 
 
 def _links(tweet: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
