@@ -1,6 +1,6 @@
 """``make check``: the migrations and the tables of ``backend.db.tables`` say the same.
 
-Run on a throwaway server: upgrade, compare, upgrade again (which must do nothing). Migrations go forward only.
+Run on a throwaway server: upgrade, compare, upgrade again (which must do nothing). They only go forward.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import warnings  # noqa: F401  (execvp imports it, perhaps as an account that cannot read the library)
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1

@@ -56,7 +56,7 @@ class EmbeddedRedis:
         Raises:
             Unavailable: with the end of its log, when it does not.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for attempt in range(3):
             self.child.start()
             if self.wait_ready(timeout_seconds):
