@@ -13,7 +13,8 @@ def read(text: str) -> tuple[dict[str, object], str]:
 
 def test_every_header_is_read() -> None:
     headers, first = read(
-        "#separator:tab\n#html:true\n#guid column:1\n#notetype column:2\n#deck column:3\n#tags column:6\nfirst\tline\n"
+        "#separator:tab\n#html:true\n#guid column:1\n#notetype column:2\n"
+        "#deck column:3\n#tags column:6\nfirst\tline\n"
     )
     assert headers == {
         "separator": "\t",
