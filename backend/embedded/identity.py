@@ -99,7 +99,8 @@ def reachable_programs(folder: Path, identity: Identity) -> Path:
                 shutil.copytree(part, copy / part.name, symlinks=True)
         for path in (copy, *copy.rglob("*")):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+                mode = path.stat().st_mode
+                path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
         (copy / "whole").touch()
     return copy / package.name / folder.parent.name / folder.name
 

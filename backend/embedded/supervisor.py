@@ -86,11 +86,14 @@ class Supervisor:
         finally:
             self._starting = False
 
-    def run(self) -> None:
-        """Keep it up until a signal comes."""
+    def run(self, finished: Callable[[], bool] = lambda: False) -> bool:
+        """Keep it up until ``finished()``, or until a signal comes; whether it was the former."""
         while not self._signals:
+            if finished():
+                return True
             self.tend()
             time.sleep(POLL_SECONDS)
+        return False
 
     def tend(self) -> None:
         """Start again what has died."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from backend.core.errors import Unavailable
 from backend.embedded import postgres
-from backend.embedded.identity import account_identity, server_identity
+from backend.embedded.identity import account_identity, launch_command, reachable_programs, server_identity
 from backend.embedded.postgres import EmbeddedPostgres
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another identity")
@@ -59,3 +60,26 @@ def test_in_a_user_namespace_files_stay_roots(tmp_path):
         assert (server.folder / "PG_VERSION").stat().st_uid == 0
     finally:
         server.stop()
+
+
+def test_programs_that_the_account_cannot_read_are_copied_where_it_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    package = tmp_path / "private" / "package"
+    (package / "install" / "bin").mkdir(parents=True)
+    (package / "install" / "bin" / "postgres").write_text("#!/bin/sh\necho copied\n")
+    (package / "install" / "bin" / "postgres").chmod(0o700)
+    (package.with_name("package.libs")).mkdir()
+    (package.with_name("package.libs") / "lib.so").write_text("library")
+    (tmp_path / "private").chmod(0o700)
+    place = Path(tempfile.mkdtemp(prefix="extrophi copies "))
+    place.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    try:
+        identity = account_identity()
+        copied = reachable_programs(package / "install" / "bin", identity)
+        assert copied.is_relative_to(place)
+        command = launch_command([str(copied / "postgres")], orphan_signal=9, identity=identity.word)
+        assert subprocess.run(command, capture_output=True, text=True).stdout == "copied\n"
+        assert (copied.parents[2] / "package.libs" / "lib.so").read_text() == "library"
+    finally:
+        shutil.rmtree(place)
