@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -127,4 +128,5 @@ def doctor(
 
 
 def _say(line: str) -> None:
-    console.print(f"[dim]extrophi[/] {escape(line)}", soft_wrap=True)
+    with suppress(OSError, SystemExit):  # the terminal or pipe is gone; the stack is not
+        console.print(f"[dim]extrophi[/] {escape(line)}", soft_wrap=True)

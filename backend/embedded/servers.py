@@ -18,6 +18,7 @@ from backend.embedded.postgres import EmbeddedPostgres
 from backend.embedded.redis import EmbeddedRedis
 from backend.embedded.running import PEPPER_FILE
 from backend.embedded.secrets import read_or_make
+from backend.embedded.tuning import connections_for
 
 DATABASE = "extrophi"
 GIVEN_PATIENCE_SECONDS = 30.0
@@ -37,12 +38,13 @@ class Servers:
             child.stop(8)
 
 
-def start(data_dir: Path, children: list[Child]) -> Servers:
+def start(data_dir: Path, children: list[Child], worker_children: int) -> Servers:
     """Start what ``DATABASE_URL`` and ``REDIS_URL`` do not give; wait until both answer.
 
     Args:
         data_dir: where ours keep their data.
         children: gets each child as soon as it exists, so that the caller can end it should a later one fail.
+        worker_children: how many Celery children will want connections.
 
     Raises:
         Unavailable: naming the server that does not answer.
@@ -56,6 +58,7 @@ def start(data_dir: Path, children: list[Child]) -> Servers:
             data_dir / "postgres",
             log=data_dir / "logs" / "postgres.log",
             password_file=data_dir / "secrets" / "postgres",
+            extra=(connections_for(worker_children),),
         )
         children.append(postgres.child)
         postgres.start()

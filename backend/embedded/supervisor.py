@@ -147,7 +147,9 @@ class Supervisor:
         killed_before = (self.data_dir / running.STATE_FILE).exists()
         (self.data_dir / running.STATE_FILE).unlink(missing_ok=True)
         services.end_leftovers(self.data_dir)
-        found = servers.start(self.data_dir, self._children)
+        workers = self.options.workers
+        worker_children = workers * services.children_per_worker(workers)
+        found = servers.start(self.data_dir, self._children, worker_children)
         variables = services.environment(self.data_dir, servers.variables(found, self.data_dir))
         os.environ.update(
             {name: variables[name] for name in ("DATABASE_URL", "REDIS_URL", "DATA_DIR")}
@@ -165,8 +167,8 @@ class Supervisor:
         port: int = self._listener.getsockname()[1]
         if self.options.port not in {0, port}:
             self._say(f"port {self.options.port} is taken, using {port}")
-        for number in range(1, self.options.workers + 1):
-            self._launch(services.worker(self.data_dir, variables, number, self.options.workers))
+        for number in range(1, workers + 1):
+            self._launch(services.worker(self.data_dir, variables, number, workers))
         self._launch(services.api(self.data_dir, variables, self._listener.fileno()))
         self._launch(services.beat(self.data_dir, variables))
         self.state = running.RunningStack(

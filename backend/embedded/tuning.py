@@ -29,17 +29,26 @@ def shared_buffers_mib() -> int:
     return max(64, min(512, memory // 8))
 
 
+def connections_for(worker_children: int) -> Setting:
+    """How many sessions PostgreSQL allows, by the number of Celery children.
+
+    The API takes at most 20 (DB_POOL_SIZE + DB_POOL_OVERFLOW), a worker child 2 while it runs a part and 3 in
+    an export, beat and the health checks a few; the rest is for scripts and people.
+    """
+    return Setting(
+        "max_connections",
+        str(max(200, 80 + 4 * worker_children)),
+        "20 for the API, up to 3 per worker child, beat, scripts; idle ones cost little",
+    )
+
+
 def postgres_settings() -> tuple[Setting, ...]:
     """PostgreSQL 15 to 18."""
     return (
         Setting("fsync", "on", "an accepted request survives a power cut"),
         Setting("synchronous_commit", "on", "202 is answered only after the commit is on disk"),
         Setting("full_page_writes", "on", "a torn page after a crash is repaired"),
-        Setting(
-            "max_connections",
-            "200",
-            "20 for the API, 2 per worker child, beat, health checks and scripts; idle ones cost little",
-        ),
+        connections_for(worker_children=0),
         Setting("shared_buffers", f"{shared_buffers_mib()}MB", "an eighth of memory, at most 512 MB"),
         Setting("work_mem", "16MB", "sorts and hash joins of one part stay in memory"),
         Setting("maintenance_work_mem", "128MB", "quicker vacuum of the cards' indexes"),

@@ -22,6 +22,7 @@ from redis import Redis
 from backend.core.process import is_alive, wait_gone
 from backend.embedded.binaries import postgres_bin
 from backend.embedded.health import health
+from backend.embedded.ports import free_port
 from backend.embedded.postgres import EmbeddedPostgres
 from backend.embedded.redis import EmbeddedRedis
 from backend.tests.support.stack import Stack
@@ -63,7 +64,7 @@ def test_the_ready_file_says_where_everything_is(ours):
     assert all(is_alive(pid) for pid in ours.all_pids())
     assert document["data_dir"] == str(ours.data_dir)
     assert document["api_key"].startswith("extro_live_")
-    assert health(document["url"])["worker_count"] == 2
+    await_healthy(ours, 2)
     with psycopg.connect(document["database_url"]) as connection:
         assert connection.execute("SELECT name FROM users").fetchall() == [("demo",)]
     with Redis.from_url(document["redis_url"]) as client:
@@ -129,19 +130,31 @@ def test_later_commands_find_the_running_stack(ours):
 
 
 def test_a_killed_supervisor_leaves_nobody_behind_and_the_next_one_takes_over(new_stack):
-    first = new_stack("--workers", "1").wait_ready()
+    port = str(free_port())
+    first = new_stack("--port", port).wait_ready()
     key, everyone = first.api_key, family(first)
     assert len(everyone) > 10
     with psycopg.connect(first.database_url) as connection:
         connection.execute("INSERT INTO users (id, name) VALUES (gen_random_uuid(), 'kept')")
     first.kill()
     assert wait_gone(everyone, 5) == []
-    second = new_stack("--workers", "1").wait_ready()
+    second = new_stack("--port", port).wait_ready()
+    assert second.url.endswith(f":{port}")
     assert second.api_key == key
     with psycopg.connect(second.database_url) as connection:
         names = {row[0] for row in connection.execute("SELECT name FROM users")}
     assert names == {"demo", "kept"}
     assert key not in second.log_path.read_text().split("starting PostgreSQL")[-1]
+
+
+def test_the_next_stack_may_start_in_the_very_moment_the_first_is_killed(new_stack):
+    first = new_stack("--workers", "2").wait_ready()
+    everyone = family(first)
+    first.process.kill()
+    second = new_stack("--workers", "2")
+    assert wait_gone(everyone, 5) == []
+    second.wait_ready()
+    await_healthy(second, 2)
 
 
 def test_control_c_ends_all_of_it_cleanly(new_stack):
