@@ -15,7 +15,6 @@ import psycopg
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import create_engine, pool
 
@@ -24,6 +23,7 @@ from backend.core.settings import Settings, get_settings
 from backend.db import migrate
 from backend.embedded import binaries
 from backend.embedded.identity import server_identity
+from backend.embedded.redis import impatient_client
 from backend.embedded.running import adopt_running_stack
 
 GIB = 1024**3
@@ -153,7 +153,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 def _redis(settings: Settings) -> Iterator[Finding]:
     try:
-        with Redis.from_url(settings.broker_url, socket_timeout=2, socket_connect_timeout=2) as client:
+        with impatient_client(settings.broker_url) as client:
             about = client.info("server")
             policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
     except RedisError as error:

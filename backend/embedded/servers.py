@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from redis import Redis
 from redis.exceptions import RedisError
 
 from backend.core.errors import Unavailable
 from backend.core.settings import Settings
 from backend.embedded.child import Child
 from backend.embedded.postgres import EmbeddedPostgres
-from backend.embedded.redis import EmbeddedRedis
+from backend.embedded.redis import EmbeddedRedis, impatient_client
 from backend.embedded.running import PEPPER_FILE
 from backend.embedded.secrets import read_or_make
 from backend.embedded.tuning import connections_for
@@ -104,7 +103,7 @@ def _await_redis(url: str) -> None:
     end = time.monotonic() + GIVEN_PATIENCE_SECONDS
     while True:
         try:
-            with Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
+            with impatient_client(url) as client:
                 client.ping()
             return
         except RedisError as error:
