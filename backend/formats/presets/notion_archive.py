@@ -55,7 +55,7 @@ def _of(archive: Archive, plan: NotionPlan, longest: int) -> Iterator[dict[str, 
     pages: dict[str, Counter[str]] = {folder: Counter() for folder in columns}
     for path in plan.pages:
         folder = dirname(path)
-        record = _page(archive, path, longest)
+        record = read_page(archive, path, longest)
         if folder in columns:
             record["columns"] = columns[folder]
             pages[folder][page_key(split_id(basename(path).rsplit(".", 1)[0])[0])] += 1
@@ -80,7 +80,7 @@ def _rows(archive: Archive, name: str, longest: int) -> Iterator[tuple[list[str]
         yield from CsvRows(lines, iter(lines), ",", longest)
 
 
-def _page(archive: Archive, name: str, longest: int) -> dict[str, Any]:
+def read_page(archive: Archive, name: str, longest: int) -> dict[str, Any]:
     """A page with its text, or with ``unreadable``: one bad page must not fail the others."""
     with archive.open(name) as stream:
         data = stream.read(longest + 1)

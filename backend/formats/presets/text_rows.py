@@ -47,7 +47,7 @@ class TextLines:
 
 
 class CsvRows:
-    """The rows of a delimited text, each with the number of the line where it begins; blank ones are left out.
+    """The rows of a delimited text, each with the line where it begins; blank rows are left out.
 
     Args:
         lines: the counting source of ``feed``.

@@ -1,0 +1,131 @@
+"""Every preset by its name, and a look at what a file would become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from backend.formats.presets.archive_sources import NotionSource, ObsidianSource, TwitterSource
+from backend.formats.presets.examples import EXAMPLES, Example
+from backend.formats.presets.kinds import ItemProblem, Limits
+from backend.formats.presets.sources import PresetSource
+from backend.formats.presets.table_sources import AnkiSource, ReadwiseSource
+
+_CSV = ("text/csv", "application/csv", "application/vnd.ms-excel", "text/plain")
+_ZIP = ("application/zip", "application/x-zip-compressed")
+_JS = (
+    "application/javascript",
+    "text/javascript",
+    "application/x-javascript",
+    "application/json",
+    "text/plain",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One product whose files are understood.
+
+    ``media_types`` and ``extensions`` are what ``?preset=`` accepts (``application/octet-stream`` always
+    is); ``source`` makes a new reader for one file.
+    """
+
+    name: str
+    title: str
+    description: str
+    media_types: tuple[str, ...]
+    extensions: tuple[str, ...]
+    example: Example
+    source: Callable[[], PresetSource]
+
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "readwise",
+            "Readwise highlights (CSV)",
+            "One card per highlight: the book or article is the title, highlight and note are the body.",
+            _CSV,
+            (".csv",),
+            EXAMPLES["readwise"],
+            ReadwiseSource,
+        ),
+        Preset(
+            "anki",
+            "Anki notes in plain text",
+            "One card per note: the first field is the title, the others are the body as text; "
+            "the deck is the category, the GUID the external id.",
+            ("text/plain", "text/tab-separated-values", "text/csv"),
+            (".txt", ".tsv", ".csv"),
+            EXAMPLES["anki"],
+            AnkiSource,
+        ),
+        Preset(
+            "obsidian",
+            "Obsidian vault (zip)",
+            "One card per note: the file's name is the title, its top folder the category; "
+            "tags come from the properties and the text.",
+            _ZIP,
+            (".zip",),
+            EXAMPLES["obsidian"],
+            ObsidianSource,
+        ),
+        Preset(
+            "notion",
+            "Notion export (Markdown & CSV zip, or one CSV)",
+            "One card per page and per row of a database; the database or top page is the category.",
+            (*_ZIP, *_CSV),
+            (".zip", ".csv"),
+            EXAMPLES["notion"],
+            NotionSource,
+        ),
+        Preset(
+            "twitter",
+            "Twitter (X) archive (zip, or its tweets.js)",
+            "One card per tweet, links expanded; hashtags are the tags, the tweet's id the external id.",
+            (*_ZIP, *_JS),
+            (".zip", ".js", ".json"),
+            EXAMPLES["twitter"],
+            TwitterSource,
+        ),
+    )
+}
+
+
+def preview(
+    source: PresetSource,
+    path: Path,
+    encoding: str | None,
+    options: Mapping[str, Any],
+    limits: Limits,
+    rows: int = 20,
+) -> list[dict[str, Any]]:
+    """The first records as they would be imported, nothing stored and nothing read beyond them.
+
+    Args:
+        source: a new source, ``PRESETS[name].source()``.
+        path, encoding, limits: as for ``split``.
+        options: ``default_category``, ``default_privacy_level``.
+        rows: how many at most.
+
+    Returns:
+        Per record ``{"index", "row", "card"}``, or ``{"index", "row", "code", "message", "field"}`` for one
+        that cannot be mapped. The card is not validated here: that is ``backend.cards.schema``'s.
+
+    Raises:
+        MalformedBody, PayloadTooLarge, UnsupportedMedia: as for ``split``.
+    """
+    shown: list[dict[str, Any]] = []
+    for index, record in enumerate(islice(source.split(path, encoding, limits), rows)):
+        mapped = source.to_card(source.context(), record.raw, options)
+        entry: dict[str, Any] = {"index": index, "row": record.row}
+        if isinstance(mapped, ItemProblem):
+            entry |= {"code": mapped.code, "message": mapped.message, "field": mapped.field}
+        else:
+            entry["card"] = mapped
+        shown.append(entry)
+    return shown

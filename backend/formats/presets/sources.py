@@ -1,0 +1,82 @@
+"""The presets' sources: a file in, its records out, and each record mapped to a card.
+
+``split`` runs where the file arrives and only cuts; ``to_card`` runs in the worker on one staged record,
+with the ``context`` that ``split`` found (a CSV's header, Anki's header lines, the Twitter account).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backend.formats.presets.kinds import ItemProblem, Limits, Record
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+# What an entry of an errors file wraps around the record as it was sent.
+_WRAPPER = frozenset({"card", "code", "message"})
+
+
+class PresetSource(ABC):
+    """One product's files. Make a new one for each file: it remembers the file's context."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self._context: dict[str, Any] = {}
+
+    def context(self) -> dict[str, Any]:
+        """What ``to_card`` must know of the file; JSON-able, complete once the first record was yielded."""
+        return self._context
+
+    @abstractmethod
+    def split(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Record]:
+        """Yield the file's records, one at a time.
+
+        Args:
+            path: the upload as it was sent.
+            encoding: its Content-Encoding, ``None`` for none.
+            limits: caps on what it may unfold into.
+
+        Raises:
+            MalformedBody: it is not what the preset reads. PayloadTooLarge: it is beyond a cap.
+        """
+
+    @classmethod
+    @abstractmethod
+    def card(
+        cls, context: Mapping[str, Any], record: Any, options: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """The card of one decoded record; ``None`` where the record has not the source's shape."""
+
+    @classmethod
+    def to_card(
+        cls, context: Mapping[str, Any], raw: bytes, options: Mapping[str, Any]
+    ) -> dict[str, Any] | ItemProblem:
+        """Map one staged record. Never raises for what stands in it; the card is still to be validated."""
+        try:
+            record = _decode(raw)
+        except (msgspec.MsgspecError, RecursionError):
+            return ItemProblem("unreadable_row", "The record cannot be read")
+        if isinstance(record, dict) and record.keys() >= _WRAPPER:
+            record = record["card"]
+        if isinstance(record, dict) and isinstance(record.get("unreadable"), str):
+            return ItemProblem("unreadable_row", record["unreadable"])
+        card = cls.card(context, record, options)
+        if card is None:
+            return ItemProblem("unreadable_row", f"The record is not one of {cls.name}")
+        return card
+
+
+def to_record(value: Any, row: int | None) -> Record:
+    """A record out of plain values."""
+    return Record(_encode(value), row)
+
+
+def is_row(record: Any) -> bool:
+    """Whether it is a list of strings."""
+    return isinstance(record, list) and all(isinstance(cell, str) for cell in record)
