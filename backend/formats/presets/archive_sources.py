@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from posixpath import basename
@@ -26,7 +26,10 @@ class ObsidianSource(PresetSource):
 
     name = "obsidian"
 
-    def split(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Record]:
+    def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
+        if not is_zip(path, encoding, limits):
+            yield from _failed_before(path, encoding, limits)
+            return
         with opened_zip(path, encoding, limits) as archive:
             names = archive.names()
             roots = vault_roots(names)
@@ -53,11 +56,14 @@ class NotionSource(PresetSource):
 
     name = "notion"
 
-    def split(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Record]:
+    def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
         if is_zip(path, encoding, limits):
             with opened_zip(path, encoding, limits) as archive:
                 for record in notion_records(archive, _part, limits.max_record_bytes):
                     yield to_record(record, None)
+            return
+        if _begins(path, encoding, limits) in {b"{", b"["}:
+            yield from _failed_before(path, encoding, limits)
             return
         with decoded(path, encoding, limits) as stream:
             for header, row, line in table(stream, limits.max_record_bytes):
@@ -88,7 +94,7 @@ class TwitterSource(PresetSource):
 
     name = "twitter"
 
-    def split(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Record]:
+    def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
         longest = limits.max_record_bytes
         if not is_zip(path, encoding, limits):
             with decoded(path, encoding, limits) as stream:
@@ -123,6 +129,20 @@ def is_page(record: Any) -> bool:
         and isinstance(record.get("path"), str)
         and isinstance(record.get("text"), str)
     )
+
+
+def _begins(path: Path, encoding: str | None, limits: Limits) -> bytes:
+    with decoded(path, encoding, limits) as stream:
+        return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+
+
+def _failed_before(path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
+    """The records of a file of failed records (JSON or one per line), which ``to_card`` unwraps."""
+    if _begins(path, encoding, limits) not in {b"{", b"["}:
+        raise MalformedBody("The file is not a zip archive")
+    with decoded(path, encoding, limits) as stream:
+        for place, raw in enumerate(elements(stream, limits.max_record_bytes), start=1):
+            yield Record(raw, place)
 
 
 def _part(archive: Archive, name: str) -> AbstractContextManager[Archive]:

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """``file`` is the name of the file (inside of the zip, where the preset takes one), ``text`` its content."""
+    """``file`` is the file's name (inside of the zip where there is one), ``text`` its content."""
 
     file: str
     text: str
@@ -22,10 +22,10 @@ EXAMPLES: dict[str, Example] = {
     "readwise": Example(
         "readwise-data.csv",
         "Highlight,Title,Author,URL,Note,Location,Date\n"
-        '"We are what we repeatedly do.",The Story of Philosophy,Will Durant,,Often misattributed,74,2023-01-15\n',
+        '"We are what we repeatedly do.",The Story of Philosophy,Will Durant,,Misattributed,74,2023-01-15\n',
         {
             "title": "The Story of Philosophy",
-            "body": "We are what we repeatedly do.\n\n**Note:** Often misattributed",
+            "body": "We are what we repeatedly do.\n\n**Note:** Misattributed",
             "category": "HIGHLIGHTS",
             "privacy_level": "PRIVATE",
             "source_platform": "readwise",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from backend.formats.presets.table_sources import AnkiSource, ReadwiseSource
 
 _CSV = ("text/csv", "application/csv", "application/vnd.ms-excel", "text/plain")
 _ZIP = ("application/zip", "application/x-zip-compressed")
+_JSON = ("application/json", "application/x-ndjson")
 _JS = (
     "application/javascript",
     "text/javascript",
@@ -69,8 +71,8 @@ PRESETS: dict[str, Preset] = {
             "Obsidian vault (zip)",
             "One card per note: the file's name is the title, its top folder the category; "
             "tags come from the properties and the text.",
-            _ZIP,
-            (".zip",),
+            (*_ZIP, *_JSON),
+            (".zip", ".json", ".ndjson"),
             EXAMPLES["obsidian"],
             ObsidianSource,
         ),
@@ -78,8 +80,8 @@ PRESETS: dict[str, Preset] = {
             "notion",
             "Notion export (Markdown & CSV zip, or one CSV)",
             "One card per page and per row of a database; the database or top page is the category.",
-            (*_ZIP, *_CSV),
-            (".zip", ".csv"),
+            (*_ZIP, *_CSV, *_JSON),
+            (".zip", ".csv", ".json", ".ndjson"),
             EXAMPLES["notion"],
             NotionSource,
         ),
@@ -87,8 +89,8 @@ PRESETS: dict[str, Preset] = {
             "twitter",
             "Twitter (X) archive (zip, or its tweets.js)",
             "One card per tweet, links expanded; hashtags are the tags, the tweet's id the external id.",
-            (*_ZIP, *_JS),
-            (".zip", ".js", ".json"),
+            (*_ZIP, *_JS, *_JSON),
+            (".zip", ".js", ".json", ".ndjson"),
             EXAMPLES["twitter"],
             TwitterSource,
         ),
@@ -120,12 +122,13 @@ def preview(
         MalformedBody, PayloadTooLarge, UnsupportedMedia: as for ``split``.
     """
     shown: list[dict[str, Any]] = []
-    for index, record in enumerate(islice(source.split(path, encoding, limits), rows)):
-        mapped = source.to_card(source.context(), record.raw, options)
-        entry: dict[str, Any] = {"index": index, "row": record.row}
-        if isinstance(mapped, ItemProblem):
-            entry |= {"code": mapped.code, "message": mapped.message, "field": mapped.field}
-        else:
-            entry["card"] = mapped
-        shown.append(entry)
+    with closing(source.split(path, encoding, limits)) as records:
+        for index, record in enumerate(islice(records, rows)):
+            mapped = source.to_card(source.context(), record.raw, options)
+            entry: dict[str, Any] = {"index": index, "row": record.row}
+            if isinstance(mapped, ItemProblem):
+                entry |= {"code": mapped.code, "message": mapped.message, "field": mapped.field}
+            else:
+                entry["card"] = mapped
+            shown.append(entry)
     return shown

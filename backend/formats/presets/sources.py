@@ -6,8 +6,9 @@ with the ``context`` that ``split`` found (a CSV's header, Anki's header lines, 
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class PresetSource(ABC):
         return self._context
 
     @abstractmethod
-    def split(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Record]:
+    def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
         """Yield the file's records, one at a time.
 
         Args:
@@ -61,7 +62,7 @@ class PresetSource(ABC):
         try:
             record = _decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            return ItemProblem("unreadable_row", "The record cannot be read")
+            return _unreadable(raw)
         if isinstance(record, dict) and record.keys() >= _WRAPPER:
             record = record["card"]
         if isinstance(record, dict) and isinstance(record.get("unreadable"), str):
@@ -75,6 +76,15 @@ class PresetSource(ABC):
 def to_record(value: Any, row: int | None) -> Record:
     """A record out of plain values."""
     return Record(_encode(value), row)
+
+
+def _unreadable(raw: bytes) -> ItemProblem:
+    """Why it was not decoded: a lone surrogate is valid JSON, and can still not be stored."""
+    try:
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return ItemProblem("unreadable_row", "The record cannot be read")
+    return ItemProblem("unstorable", "The record contains characters that cannot be stored")
 
 
 def is_row(record: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +15,8 @@ from backend.formats.presets.opening import decoded
 from backend.formats.presets.sources import PresetSource, is_row, to_record
 from backend.formats.presets.text_rows import CsvRows, TextLines
 
+# The columns that the file of failed rows adds; such a file is imported as if they were not there.
+ADDED_COLUMNS = frozenset({"_index", "_row", "_field", "_code", "_message"})
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -23,7 +25,7 @@ class ReadwiseSource(PresetSource):
 
     name = "readwise"
 
-    def split(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Record]:
+    def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
         with decoded(path, encoding, limits) as stream:
             for header, row, line in table(stream, limits.max_record_bytes):
                 if not self._context:
@@ -46,7 +48,7 @@ class AnkiSource(PresetSource):
 
     name = "anki"
 
-    def split(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Record]:
+    def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
         with decoded(path, encoding, limits) as stream:
             rows = AnkiRows(stream, limits.max_record_bytes)
             for row, line in rows:
@@ -70,11 +72,17 @@ def table(stream: BinaryIO, longest: int) -> Iterator[tuple[list[str], list[str]
     first = next((line for line in feed if line.strip()), "")
     delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
     header: list[str] = []
+    kept: list[int] = []
+    whole = True
     for row, line in CsvRows(lines, _after(first, feed), delimiter, longest):
-        if header:
+        if not kept:
+            kept = [place for place, name in enumerate(row) if name not in ADDED_COLUMNS]
+            header = [row[place] for place in kept]
+            whole = len(kept) == len(row)
+        elif whole:
             yield header, row, line
         else:
-            header = row
+            yield header, [row[place] for place in kept if place < len(row)], line
 
 
 def _after(first: str, feed: Iterator[str]) -> Iterator[str]:

@@ -40,7 +40,7 @@ def elements(stream: BinaryIO, longest: int) -> Iterator[bytes]:
     if opening is None:
         if not text.buffer.strip():
             return
-        text.refuse("It does not begin with window.YTD.tweets.part0 = [")
+        text.refuse("It begins neither with window.YTD.tweets.part0 = [ nor as JSON")
     text.move(opening.end())
     listed = opening["lines"] is None
     first = True
@@ -141,4 +141,4 @@ class _Text:
     def refuse(self, why: str, at: int | None = None) -> NoReturn:
         """Raise MalformedBody with the line."""
         line = self._line + self.buffer.count("\n", 0, self.position if at is None else at)
-        raise MalformedBody(f"The file cannot be read as a Twitter archive: {why} (line {line})")
+        raise MalformedBody(f"The file cannot be read: {why} (line {line})")

@@ -62,7 +62,7 @@ def test_an_element_may_cross_the_windows_border(size: int) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"hello", "does not begin"),
+        (b"hello", "begins neither"),
         (b"window.YTD.tweets.part0 = {", "line 1"),
         (b'[{"a":1}\n{"a":2}]', "comma"),
         (b'[{"a":1},\n\n{"a":}]', "line 3"),
