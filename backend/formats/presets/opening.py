@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 
 from backend.core.errors import MalformedBody, PayloadTooLarge, UnsupportedMedia
 from backend.formats.presets.kinds import MIB, Limits
+from backend.formats.presets.zip_directory import has_more_entries_than
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -106,13 +107,13 @@ class CheckedZip:
     def __init__(self, file: BinaryIO, limits: Limits, budget: Budget) -> None:
         self._budget = budget
         self.limits = limits
+        if has_more_entries_than(file, limits.max_entries):
+            raise PayloadTooLarge(f"The archive has more than {limits.max_entries} files")
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError, OSError):
             raise MalformedBody("The file is not a zip archive, or it is damaged") from None
         entries = self._zip.infolist()
-        if len(entries) > limits.max_entries:
-            raise PayloadTooLarge(f"The archive has more than {limits.max_entries} files")
         budget.check(sum(entry.file_size for entry in entries))
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:

@@ -8,6 +8,7 @@ both headers are understood, in any order and capitalisation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from backend.formats.presets.fitting import Draft, first_line, split_list
@@ -41,6 +42,11 @@ _MEANING = {
 
 def meaning_of(header: Sequence[str]) -> list[str]:
     """For each column the part it fills; ``""`` for a column that is unknown or there twice."""
+    return _meaning_of(tuple(header))
+
+
+@lru_cache(maxsize=64)
+def _meaning_of(header: tuple[str, ...]) -> list[str]:
     meanings: list[str] = []
     for name in header:
         bare = "".join(letter for letter in name.casefold() if letter.isalnum())
