@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     rate_limit_operations_per_minute: int = Field(120, description="Bulk operations per key.")
     quota_cards_per_hour: int = Field(5_000_000, description="Cards per owner.")
     rate_limit_enabled: bool = Field(True, description="Off only for load tests.")
+    max_keys_per_owner: int = Field(100, ge=1, description="Active API keys of one owner; 409 beyond.")
 
     # --- bodies ----------------------------------------------------------------------------------
     max_json_body_bytes: int = Field(64 * MIB, description="A JSON request body.")
