@@ -195,6 +195,9 @@ operation_parts = Table(
     CheckConstraint(
         "state <> 'DONE' OR imported + updated + skipped + failed = item_count", name="every_item_accounted"
     ),
+    Index(  # the next part to take, whatever the number of those done
+        "ix_operation_parts_pending", "operation_id", "part_no", postgresql_where=text("state = 'PENDING'")
+    ),
 )
 
 # Apart from the part, because the attempt is committed while the part's row lock is held elsewhere.
@@ -203,7 +206,10 @@ operation_part_attempts = Table(
     metadata,
     Column("operation_id", Uuid, nullable=False),
     Column("part_no", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),  # those that count against the part
+    Column("starts", Integer, nullable=False),  # all of them, excused ones too
+    Column("node", Text, nullable=False),  # the worker that started it last
+    Column("incarnation", Uuid),  # which start of that worker; gone once the attempt has ended
     Column("last_started_at", TIME, nullable=False, server_default=NOW),
     PrimaryKeyConstraint("operation_id", "part_no"),
     ForeignKeyConstraint(["operation_id"], ["operations.id"], ondelete="CASCADE"),

@@ -194,6 +194,12 @@ def _copy_parts(connection: Connection, operation_id: UUID, parts: Iterable[Part
     return total, count
 
 
+def add_options(connection: Connection, operation_id: UUID, options: dict[str, Any]) -> None:
+    """Add options that became known while the parts were staged."""
+    query = text("UPDATE operations SET options = options || CAST(:options AS jsonb) WHERE id = :id")
+    connection.execute(query, {"id": operation_id, "options": json.dumps(options)})
+
+
 def insert_errors(connection: Connection, operation_id: UUID, errors: Sequence[ItemError]) -> None:
     """Record failed items, in the transaction of their part."""
     if not errors:

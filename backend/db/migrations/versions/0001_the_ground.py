@@ -268,6 +268,9 @@ def upgrade() -> None:
         sa.Column("operation_id", sa.Uuid(), nullable=False),
         sa.Column("part_no", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("starts", sa.Integer(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("incarnation", sa.Uuid(), nullable=True),
         sa.Column(
             "last_started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
@@ -312,6 +315,13 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("operation_id", "part_no", name=op.f("pk_operation_parts")),
+    )
+    op.create_index(
+        "ix_operation_parts_pending",
+        "operation_parts",
+        ["operation_id", "part_no"],
+        unique=False,
+        postgresql_where=sa.text("state = 'PENDING'"),
     )
     _append_only("extropy_ledger")
     # Payloads are zstd already: trying to compress them again costs time and gains nothing.

@@ -1,0 +1,81 @@
+"""How a part ends: done with its counts, or failed with a reason; both in one statement each."""
+
+from __future__ import annotations
+
+import json
+import time
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from backend.operations import outcomes, parts, store
+from backend.operations.claiming import Claim
+from backend.operations.store import ItemError, PartResult
+
+_DONE = text(
+    """
+    UPDATE operation_parts SET state = 'DONE', item_count = :items, imported = :imported,
+        updated = :updated, skipped = :skipped, failed = :failed, published = :published,
+        awarded = :awarded, duration_ms = :milliseconds, outcomes = :outcomes, error = :summary,
+        payload = NULL, next_attempt_at = NULL, finished_at = clock_timestamp()
+    WHERE operation_id = :id AND part_no = :part AND state = 'PENDING'
+    """
+)
+_FAILED = text(
+    """
+    UPDATE operation_parts SET state = 'FAILED', failed = item_count, error = :reason,
+        payload = CASE WHEN :recorded THEN NULL ELSE payload END,
+        next_attempt_at = NULL, finished_at = clock_timestamp()
+    WHERE operation_id = :id AND part_no = :part AND state = 'PENDING'
+    """
+)
+PART_FAILED = "part_failed"
+
+
+def done(connection: Connection, claim: Claim, result: PartResult, began: float) -> None:
+    """Record item errors and counts, in the part's own transaction. ``began``: ``time.monotonic()``."""
+    operation: UUID = claim.operation.id
+    store.insert_errors(connection, operation, result.errors)
+    connection.execute(
+        _DONE,
+        {
+            "id": operation,
+            "part": claim.number,
+            "items": claim.item_count if result.item_count is None else result.item_count,
+            "imported": result.imported,
+            "updated": result.updated,
+            "skipped": result.skipped,
+            "failed": result.failed,
+            "published": result.published,
+            "awarded": result.awarded,
+            "milliseconds": round((time.monotonic() - began) * 1000),
+            "outcomes": outcomes.encode(result.outcomes),
+            "summary": None if result.summary is None else json.dumps(result.summary),
+        },
+    )
+
+
+def failed(connection: Connection, claim: Claim, reason: str, *, record_items: bool = True) -> None:
+    """Give a part up: each of its items becomes an item error, so that ``/errors`` and retry have it.
+
+    Args:
+        record_items: ``False`` when even reading the payload may be what kills; the payload stays then.
+    """
+    recorded = record_items and claim.payload is not None
+    if recorded and claim.payload is not None:
+        records, rows = parts.decode(claim.payload)
+        errors = [
+            ItemError(
+                claim.first_index + offset,
+                PART_FAILED,
+                "was not processed: its part failed",
+                row=rows[offset] if rows else None,
+                record=record,
+            )
+            for offset, record in enumerate(records)
+        ]
+        store.insert_errors(connection, claim.operation.id, errors)
+    connection.execute(
+        _FAILED,
+        {"id": claim.operation.id, "part": claim.number, "reason": reason, "recorded": recorded},
+    )

@@ -1,0 +1,188 @@
+"""Import one part: decode, validate, publish, COPY, award. One transaction, the caller's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import exc
+
+from backend.cards import store as cards
+from backend.cards.rules import Publishing
+from backend.cards.schema import CardIn, CardProblem, read_card
+from backend.cards.store import Row, RowBuilder
+from backend.core.ids import card_range
+from backend.formats.registry import to_card
+from backend.ledger import rewards
+from backend.ledger import store as ledger
+from backend.operations import parts
+from backend.operations.store import ItemError, PartResult
+from backend.operations.working import Work
+
+PLAIN = frozenset({"json", "ndjson"})  # records that are cards as they stand
+Change = tuple[UUID, Row]
+
+
+def run(work: Work) -> PartResult:
+    """Make the part's cards, their awards and the owner's balance; bad cards become item errors.
+
+    Idempotent: card ids follow from the operation and the index, so running a committed part again could
+    only collide, and the part's own row keeps it from being run at all.
+    """
+    return _Import(work).run()
+
+
+class _Import:
+    def __init__(self, work: Work) -> None:
+        claim = work.claim
+        assert claim.payload is not None  # noqa: S101 - staged by submit; only a finished part loses it
+        self.claim = claim
+        self.owner = claim.operation.user_id
+        self.connection = work.connection
+        self.now = work.now
+        self.options = claim.operation.options
+        self.result = PartResult()
+        self.records, self.row_numbers = parts.decode(claim.payload)
+        publishing = Publishing(
+            self.options.get("publish_business", True), self.options.get("publish_ideas", True)
+        )
+        self.builder = RowBuilder(
+            self.owner, claim.operation.id, publishing.levels(), work.settings.public_base_url, work.now
+        )
+
+    def run(self) -> PartResult:
+        rows = self.read()
+        changes: list[Change] = []
+        mode = self.options.get("on_duplicate", "create")
+        if mode != "create":
+            rows, changes = self.sort_out(mode, rows)
+        inserted = self.insert(rows)
+        self.result.imported = len(inserted)
+        changed = self.update(changes)
+        self.result.updated = len(changed)
+        self.award(inserted, changed)
+        return self.result
+
+    def read(self) -> list[Row]:
+        source = self.options.get("source") or {"name": "json", "context": {}}
+        name, context, options = source["name"], source["context"], self.options
+        plain, build, first = name in PLAIN, self.builder.build, self.claim.first_index
+        rows: list[Row] = []
+        for index, raw in enumerate(self.records, first):
+            card = read_card(raw) if plain else None
+            if not isinstance(card, CardIn):
+                # A file's record; or one of an errors file, whose card lies deeper.
+                mapped = to_card(name, context, raw, options)
+                if isinstance(mapped, dict):
+                    mapped = json.dumps(mapped).encode()
+                if not isinstance(mapped, bytes):
+                    card = CardProblem(mapped.code, mapped.message, mapped.field)
+                elif card is None or mapped != raw:
+                    card = read_card(mapped)
+            if isinstance(card, CardIn):
+                rows.append(build(index, card))
+            else:
+                self.fail(index, card.code, card.message, card.field, card.title)
+        return rows
+
+    def sort_out(self, mode: str, rows: list[Row]) -> tuple[list[Row], list[Change]]:
+        """Part the new from the known, as ``on_duplicate`` says. The first of equals in a part is the card."""
+        known = cards.find_same(self.connection, self.owner, [row.fingerprint for row in rows])
+        new: dict[bytes, Row] = {}
+        changes: dict[UUID, Row] = {}
+        for row in rows:
+            same, earlier = known.get(row.fingerprint), new.get(row.fingerprint)
+            if same is None and earlier is None:
+                new[row.fingerprint] = row
+            elif mode == "fail":
+                self.fail(row.index, "duplicate", "is already there", None, row.card.title)
+            elif mode == "skip":
+                self.skip(row.index, same or earlier.id)  # type: ignore[union-attr]
+            elif same is not None:
+                if same in changes:  # the later one of the part overtakes it
+                    self.skip(changes[same].index, same)
+                changes[same] = row
+            elif earlier is not None:  # new, and twice in this part: the later text under the first id
+                new[row.fingerprint] = self.builder.build(earlier.index, row.card)
+                self.skip(row.index, earlier.id)
+        return list(new.values()), list(changes.items())
+
+    def insert(self, rows: Sequence[Row]) -> list[Row]:
+        """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
+        if not rows:
+            return []
+        try:
+            with self.connection.begin_nested():
+                cards.insert(self.connection, rows)
+        except (psycopg.Error, exc.DBAPIError) as error:
+            if not is_refusal(error):
+                raise
+            if len(rows) == 1:
+                self.refuse(rows[0], error)
+                return []
+            middle = len(rows) // 2
+            return [*self.insert(rows[:middle]), *self.insert(rows[middle:])]
+        return list(rows)
+
+    def update(self, changes: Sequence[Change]) -> list[Change]:
+        """Overwrite known cards; those refused are named one by one, like new ones."""
+        if not changes:
+            return []
+        try:
+            with self.connection.begin_nested():
+                cards.update(self.connection, self.owner, changes, self.now)
+        except (psycopg.Error, exc.DBAPIError) as error:
+            if not is_refusal(error):
+                raise
+            if len(changes) == 1:
+                self.refuse(changes[0][1], error)
+                return []
+            middle = len(changes) // 2
+            return [*self.update(changes[:middle]), *self.update(changes[middle:])]
+        self.result.outcomes.extend((row.index, "updated", str(card)) for card, row in changes)
+        return list(changes)
+
+    def award(self, inserted: Sequence[Row], changed: Sequence[Change]) -> None:
+        operation, result = self.claim.operation, self.result
+        result.published = sum(row.published_url is not None for row in inserted)
+        if result.published:
+            first, last = card_range(operation.id, self.claim.first_index, self.claim.item_count)
+            result.awarded = ledger.award_range(
+                self.connection, self.owner, operation.id, first, last, self.now
+            )
+        ids = [card for card, row in changed if row.published_url is not None]
+        if ids:
+            result.published += len(ids)
+            result.awarded += ledger.award_cards(self.connection, self.owner, operation.id, ids, self.now)
+        # Last: the owner's row stays locked until this transaction ends.
+        ledger.add_to_balance(self.connection, self.owner, rewards.earned(result.awarded))
+
+    def skip(self, index: int, card: UUID) -> None:
+        self.result.skipped += 1
+        self.result.outcomes.append((index, "skipped", str(card)))
+
+    def refuse(self, row: Row, error: BaseException) -> None:
+        state = getattr(original(error), "sqlstate", None) or "unknown"
+        message = f"was refused by the database (SQLSTATE {state})"
+        self.fail(row.index, "refused_by_database", message, None, row.card.title)
+
+    def fail(self, index: int, code: str, message: str, field: str | None, title: str | None) -> None:
+        offset = index - self.claim.first_index
+        row = self.row_numbers[offset] if self.row_numbers else None
+        self.result.failed += 1
+        self.result.errors.append(
+            ItemError(index, code, message, field, title, row, self.records[offset])
+        )
+
+
+def original(error: BaseException) -> BaseException | None:
+    """What the driver raised, below SQLAlchemy's wrapping."""
+    return error.orig if isinstance(error, exc.DBAPIError) else error
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether PostgreSQL refused the data itself: SQLSTATE classes 22, 23, and 54 (too large, too complex)."""
+    found = original(error)
+    return isinstance(found, psycopg.Error) and (found.sqlstate or "")[:2] in {"22", "23", "54"}

@@ -1,0 +1,45 @@
+"""The sweeper: whatever should be running and is not, is woken; whatever is over is finished.
+
+It decides from PostgreSQL alone, so it may run at any time, twice, or not for a while.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from backend.core.settings import get_settings
+from backend.db.session import unit_of_work
+from backend.operations import claiming
+from backend.operations.actions import cancel_waiting_parts
+from backend.operations.finishing import finish_if_over
+
+_OVER = text(
+    """
+    SELECT o.id FROM operations o WHERE o.finished_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM operation_parts p WHERE p.operation_id = o.id AND p.state = 'PENDING')
+    ORDER BY o.id LIMIT 1000
+    """
+)
+_CANCELLED = text(
+    "SELECT id FROM operations WHERE finished_at IS NULL AND cancel_requested_at IS NOT NULL ORDER BY id"
+)
+
+
+def sweep() -> list[UUID]:
+    """Finish what is over, cancel what a killed worker left of a cancelled operation.
+
+    Returns:
+        Operations with a part that is due, in the order in which they should be served: wake runners
+        for some of them; each runner serves all of them in turn.
+    """
+    with unit_of_work() as connection:
+        for cancelled in connection.execute(_CANCELLED).scalars().all():
+            cancel_waiting_parts(connection, cancelled)
+    with unit_of_work() as connection:
+        over = connection.execute(_OVER).scalars().all()
+    for operation in over:
+        finish_if_over(operation)
+    with unit_of_work() as connection:
+        return [candidate.id for candidate in claiming.candidates(connection, get_settings())]

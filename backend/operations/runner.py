@@ -1,0 +1,211 @@
+"""Take a part, run it, finish its operation; until nothing is left to take or the time slice is over.
+
+A part's end is one commit of everything it did, or nothing. Errors sort into three:
+
+* transient (connection, deadlock, serialization): put off with a growing backoff, at most
+  ``part_max_attempts`` starts;
+* the item's fault: never here, it is an item error of a part that succeeds;
+* anything else: the part fails with its reason, its neighbours go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection
+
+from backend.core.failpoints import hit
+from backend.core.settings import Settings, get_settings
+from backend.db.session import autocommit, is_down, is_transient, unit_of_work
+from backend.operations import atomic, attempts, claiming, deleting, ending, exporting, importing
+from backend.operations.attempts import Worker
+from backend.operations.claiming import Candidate, Claim
+from backend.operations.finishing import finish_if_over
+from backend.operations.reasons import reason_of
+from backend.operations.state import backoff
+from backend.operations.watching import CancelWatch
+from backend.operations.working import DoPart, Work
+
+_DO: dict[str, DoPart] = {
+    "import": importing.run,
+    "delete": deleting.delete,
+    "restore": deleting.restore,
+    "export": exporting.run,
+}
+_POLL_SECONDS = 0.25
+_UNREACHABLE_PAUSE_SECONDS = 1.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Runner:
+    """One runner: a loop over claimable parts.
+
+    Args:
+        worker: who counts the attempts.
+        stopping: asked between parts; true ends the loop after the part in flight.
+    """
+
+    worker: Worker
+    stopping: Callable[[], bool] = lambda: False
+    settings: Settings = field(default_factory=get_settings)
+    _owed: list[tuple[UUID, int]] = field(default_factory=list)  # attempts to excuse once PostgreSQL is back
+    _due: float = 0.0  # when a part that this runner put off is due, on the monotonic clock
+
+    def run(self, operation_id: UUID | None = None) -> bool:
+        """Run parts of any operation until none can be taken.
+
+        Args:
+            operation_id: an operation that may be over without having been finished; finished first.
+
+        Returns:
+            Whether there may be more to do: the time slice was over, or PostgreSQL did not answer.
+        """
+        ends = time.monotonic() + self.settings.runner_slice_seconds
+        if operation_id is not None and not self._guarded(lambda: finish_if_over(operation_id) or True):
+            return True
+        while not self.stopping():
+            took = self._guarded(self.run_one)
+            if took is None:
+                return True
+            if not took:
+                if self._due <= time.monotonic() or self._due >= ends:
+                    return False
+                time.sleep(_POLL_SECONDS)
+            if time.monotonic() >= ends:
+                return True
+        return True
+
+    def _guarded(self, step: Callable[[], bool]) -> bool | None:
+        """``None`` when PostgreSQL cannot be used right now: the sweeper will wake somebody later."""
+        try:
+            return step()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("runner.database_unavailable", error=type(error).__name__)
+            time.sleep(_UNREACHABLE_PAUSE_SECONDS)
+            return None
+
+    def run_one(self) -> bool:
+        """Take and run one part. Returns whether there was one."""
+        self._pay_owed()
+        waiting: list[Candidate] | None = None
+        while waiting is None or waiting:
+            attempt = _Attempt()
+            try:
+                with unit_of_work() as connection:
+                    if waiting is None:
+                        waiting = claiming.candidates(connection, self.settings)
+                        if not waiting:
+                            return False
+                    self._take_and_work(connection, waiting.pop(0), attempt)
+                if attempt.claim is None:
+                    continue  # others have all of it; leaving the transaction gave the locks back
+                hit("run.after_commit")
+            except atomic.Interrupted:
+                pass
+            except Exception as error:
+                if attempt.claim is None or not attempt.count[1]:
+                    raise
+                self._after_error(attempt.claim, attempt.count, error)
+            if attempt.claim is not None:
+                self._log(attempt)
+                finish_if_over(attempt.claim.operation.id)
+                return True
+        return False
+
+    def _take_and_work(self, connection: Connection, candidate: Candidate, attempt: _Attempt) -> None:
+        attempt.claim = claim = claiming.take(connection, candidate, self.settings)
+        if claim is None:
+            return
+        hit("run.after_claim")
+        with autocommit() as counting:
+            attempt.count = attempts.start(
+                counting, self.worker, candidate.user_id, candidate.id, claim.number
+            )
+        hit("run.after_attempt")
+        if attempt.count[0] > self.settings.part_max_attempts or attempt.count[1] > attempts.MOST_STARTS:
+            raise _Exhausted
+        watch = CancelWatch(candidate)
+        self._do(Work(connection, claim, self.settings, datetime.now(UTC), watch.asked), attempt.began)
+        hit("run.before_commit")
+
+    def _do(self, work: Work, began: float) -> None:
+        operation = work.claim.operation
+        if operation.atomic:
+            atomic.run(work, began)
+            hit("run.after_work")
+            return
+        result = _DO[operation.kind](work)
+        hit("run.after_work")
+        ending.done(work.connection, work.claim, result, began)
+
+    def _after_error(self, claim: Claim, count: tuple[int, int], error: Exception) -> None:
+        operation = claim.operation.id
+        if isinstance(error, _Exhausted):
+            times = self.settings.part_max_attempts
+            reason = f"it ended its worker at each of {times} attempts"
+            record = count[0] == self.settings.part_max_attempts + 1
+            self._give_up(claim, reason, record_items=record)
+        elif not is_transient(error):
+            log.exception("part.failed", operation=str(operation), part=claim.number)
+            self._give_up(claim, reason_of(error))
+        elif is_down(error):
+            self._owed.append((operation, claim.number))
+            raise error
+        elif count[0] >= self.settings.part_max_attempts:
+            self._give_up(claim, f"{reason_of(error)} (after {count[0]} attempts)")
+        else:
+            seconds = backoff(count[0], self.settings.retry_backoff_seconds)
+            log.warning("part.retry", operation=str(operation), part=claim.number, seconds=seconds)
+            with autocommit() as connection:
+                attempts.wait(connection, operation, claim.number, seconds)
+            self._due = time.monotonic() + seconds + _POLL_SECONDS
+
+    def _give_up(self, claim: Claim, reason: str, *, record_items: bool = True) -> None:
+        """Fail the part, and with an atomic operation all of its parts."""
+        with unit_of_work() as connection:
+            again = claiming.take_one(connection, claim.operation, claim.number)
+            if again is None:
+                return  # somebody else has it, or has ended it
+            ending.failed(connection, again, reason, record_items=record_items)
+            if claim.operation.atomic:
+                for number in claiming.take_more(connection, again):
+                    further = claiming.take_one(connection, claim.operation, number)
+                    if further is not None:
+                        ending.failed(connection, further, reason, record_items=record_items)
+
+    def _pay_owed(self) -> None:
+        while self._owed:
+            operation, part = self._owed[-1]
+            with autocommit() as connection:
+                attempts.excuse(connection, self.worker, operation, part)
+            self._owed.pop()
+
+    def _log(self, attempt: _Attempt) -> None:
+        claim = attempt.claim
+        assert claim is not None  # noqa: S101 - logged only when there was one
+        log.debug(
+            "part.ended",
+            operation=str(claim.operation.id),
+            kind=claim.operation.kind,
+            part=claim.number,
+            seconds=round(time.monotonic() - attempt.began, 4),
+        )
+
+
+@dataclass(slots=True)
+class _Attempt:
+    claim: Claim | None = None
+    count: tuple[int, int] = (0, 0)  # attempts that count, all starts; zeros until counted
+    began: float = field(default_factory=time.monotonic)
+
+
+class _Exhausted(Exception):
+    """A part was started too often; it is failed without being run again."""
