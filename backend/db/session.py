@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 
 from backend.core.errors import Unavailable
 from backend.core.settings import Settings, get_settings
+from backend.db import tenants
 
 _lock = threading.Lock()
 _engine: Engine | None = None
@@ -119,7 +120,9 @@ def unit_of_work(owner: UUID | None = None) -> Iterator[Connection]:
     """One transaction: committed on leaving, rolled back on any exception.
 
     Args:
-        owner: the user on whose behalf the rows are touched.
+        owner: the user on whose behalf the rows are touched. PostgreSQL then shows and changes this user's
+            rows only (row-level security, see ``backend.db.tenants``), and refuses ``COPY … FROM``: units
+            that stage or import with COPY, and those that see all owners, leave it out.
 
     Raises:
         Unavailable: when PostgreSQL cannot be reached. Nothing was committed, unless the connection was
@@ -127,6 +130,8 @@ def unit_of_work(owner: UUID | None = None) -> Iterator[Connection]:
     """
     try:
         with get_engine().begin() as connection:
+            if owner is not None:
+                tenants.enter(connection, driver(connection), owner)
             yield connection
     except (exc.DBAPIError, exc.TimeoutError, psycopg.Error) as error:
         if is_down(error):

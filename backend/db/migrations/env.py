@@ -6,7 +6,10 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 from backend.core.settings import get_settings
-from backend.db import tables  # noqa: F401  (fills the metadata)
+from backend.db import (
+    tables,  # noqa: F401  (fills the metadata)
+    tenants,
+)
 from backend.db.base import metadata
 
 # Two deployments that start together take turns.
@@ -27,6 +30,8 @@ def run() -> None:
             transaction_per_migration=False,
         )
         context.run_migrations()
+        if connection.dialect.has_table(connection, "audit_log"):
+            tenants.ensure(connection)
 
 
 run()
