@@ -115,6 +115,17 @@ def is_down(error: BaseException) -> bool:
     return original.sqlstate is None or original.sqlstate[:2] in {"08", "53", "57"}
 
 
+def connection_lost(error: BaseException) -> bool:
+    """Whether PostgreSQL went away in the middle, which is nobody's fault who was using it."""
+    if isinstance(error, Unavailable) and error.__cause__ is not None:
+        error = error.__cause__
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    if not isinstance(original, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    state = original.sqlstate
+    return state is None or state[:2] == "08" or state in {"57P01", "57P02", "57P03"}
+
+
 @contextmanager
 def unit_of_work(owner: UUID | None = None) -> Iterator[Connection]:
     """One transaction: committed on leaving, rolled back on any exception.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,8 +14,8 @@ from backend.core.failpoints import hit
 from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
-from backend.operations import outcomes, parts, store
-from backend.operations.finishing import finish_if_over
+from backend.operations import idempotency, outcomes, parts, store
+from backend.operations.finishing import finish
 from backend.operations.idempotency import Answer, Repeatable
 from backend.operations.parts import Part
 from backend.operations.state import FINAL, State
@@ -42,6 +42,7 @@ _KEPT_PAYLOADS = text(
     """
 )
 _ERRORS_AT_ONCE = 500
+Audit = Callable[[Connection], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +59,42 @@ class _Record:
     row: int | None
 
 
-def cancel(caller: Caller, operation_id: UUID) -> Operation:
+def cancel(
+    caller: Caller,
+    operation_id: UUID,
+    request: Repeatable | None,
+    answer_of: Callable[[Connection], Answer],
+) -> Answer:
     """Stop after the parts in flight. What they have done stays.
+
+    Args:
+        answer_of: makes the answer, in the transaction that cancels.
 
     Raises:
         NotFound: unknown, or another owner's.
         Conflict: the operation is over.
     """
+    kept = get_settings().idempotency_retention_seconds
     with unit_of_work() as connection:
-        operation = store.get(connection, caller.owner, operation_id)
-        if operation is None:
+        if request is not None:
+            earlier = idempotency.claim(connection, caller.owner, request, kept)
+            if earlier is not None:
+                return earlier
+        if store.get(connection, caller.owner, operation_id) is None:
             raise NotFound("Operation not found")
-        operation = store.lock(connection, operation_id) or operation
-        if operation.state in FINAL:
+        operation = store.lock(connection, operation_id)
+        if operation is None or operation.state in FINAL:
             raise Conflict("This operation is over and cannot be cancelled")
         connection.execute(_CANCEL, {"id": operation_id})
         cancel_waiting_parts(connection, operation_id)
+        totals = store.totals(connection, operation_id)
+        if not totals.pending_parts:
+            finish(connection, operation, totals)
+        answer = answer_of(connection)
+        if request is not None:
+            idempotency.record(connection, caller.owner, request, answer)
         hit("cancel.before_commit")
-    finish_if_over(operation_id)
-    with unit_of_work() as connection:
-        return store.get(connection, caller.owner, operation_id) or operation
+    return answer
 
 
 def cancel_waiting_parts(connection: Connection, operation_id: UUID) -> None:
@@ -113,7 +130,7 @@ def retry(caller: Caller, operation_id: UUID, request: Repeatable | None) -> Ans
     return submit(_child(caller, operation, operation.kind, options, staged, message), request)
 
 
-def undo(caller: Caller, operation_id: UUID, request: Repeatable | None, audit: Any = None) -> Answer:
+def undo(caller: Caller, operation_id: UUID, request: Repeatable | None, audit: Audit = None) -> Answer:
     """Soft-delete exactly what an import made, or bring back exactly what a delete removed.
 
     Raises:

@@ -49,7 +49,7 @@ def _run(work: Work, outcome: str, change: Change) -> PartResult:
     claim = work.claim
     if claim.payload is None:
         return _range(work, outcome, change)
-    records, rows = parts.decode(claim.payload)
+    records, _ = parts.decode(claim.payload)
     result = PartResult()
     wanted: dict[UUID, int] = {}
     # Found by submit, over the whole request: parts run side by side.
@@ -107,4 +107,3 @@ def _read(record: bytes) -> UUID | None:
 def _fail(result: PartResult, index: int, code: str, message: str, record: bytes) -> None:
     result.failed += 1
     result.errors.append(ItemError(index, code, message, "card_ids", None, None, record))
-

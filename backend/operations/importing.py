@@ -37,7 +37,7 @@ def run(work: Work) -> PartResult:
 class _Import:
     def __init__(self, work: Work) -> None:
         claim = work.claim
-        assert claim.payload is not None  # noqa: S101 - staged by submit; only a finished part loses it
+        assert claim.payload is not None
         self.claim = claim
         self.owner = claim.operation.user_id
         self.connection = work.connection
@@ -88,7 +88,7 @@ class _Import:
         return rows
 
     def sort_out(self, mode: str, rows: list[Row]) -> tuple[list[Row], list[Change]]:
-        """Part the new from the known, as ``on_duplicate`` says. The first of equals in a part is the card."""
+        """Part the new from the known, as ``on_duplicate`` says; of equals in a part the first is the card."""
         known = cards.find_same(self.connection, self.owner, [row.fingerprint for row in rows])
         new: dict[bytes, Row] = {}
         changes: dict[UUID, Row] = {}
@@ -172,9 +172,7 @@ class _Import:
         offset = index - self.claim.first_index
         row = self.row_numbers[offset] if self.row_numbers else None
         self.result.failed += 1
-        self.result.errors.append(
-            ItemError(index, code, message, field, title, row, self.records[offset])
-        )
+        self.result.errors.append(ItemError(index, code, message, field, title, row, self.records[offset]))
 
 
 def original(error: BaseException) -> BaseException | None:
@@ -183,6 +181,6 @@ def original(error: BaseException) -> BaseException | None:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether PostgreSQL refused the data itself: SQLSTATE classes 22, 23, and 54 (too large, too complex)."""
+    """Whether PostgreSQL refused the data itself: SQLSTATE classes 22, 23 and 54 (too large)."""
     found = original(error)
     return isinstance(found, psycopg.Error) and (found.sqlstate or "")[:2] in {"22", "23", "54"}

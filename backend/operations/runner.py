@@ -21,8 +21,8 @@ from sqlalchemy import Connection
 
 from backend.core.failpoints import hit
 from backend.core.settings import Settings, get_settings
-from backend.db.session import autocommit, is_down, is_transient, unit_of_work
-from backend.operations import atomic, attempts, claiming, deleting, ending, exporting, importing
+from backend.db.session import autocommit, connection_lost, is_transient, unit_of_work
+from backend.operations import atomic, attempts, claiming, deleting, ending, export_part, importing
 from backend.operations.attempts import Worker
 from backend.operations.claiming import Candidate, Claim
 from backend.operations.finishing import finish_if_over
@@ -35,7 +35,7 @@ _DO: dict[str, DoPart] = {
     "import": importing.run,
     "delete": deleting.delete,
     "restore": deleting.restore,
-    "export": exporting.run,
+    "export": export_part.run,
 }
 _POLL_SECONDS = 0.25
 _UNREACHABLE_PAUSE_SECONDS = 1.0
@@ -156,7 +156,7 @@ class Runner:
         elif not is_transient(error):
             log.exception("part.failed", operation=str(operation), part=claim.number)
             self._give_up(claim, reason_of(error))
-        elif is_down(error):
+        elif connection_lost(error):
             self._owed.append((operation, claim.number))
             raise error
         elif count[0] >= self.settings.part_max_attempts:
@@ -190,7 +190,7 @@ class Runner:
 
     def _log(self, attempt: _Attempt) -> None:
         claim = attempt.claim
-        assert claim is not None  # noqa: S101 - logged only when there was one
+        assert claim is not None
         log.debug(
             "part.ended",
             operation=str(claim.operation.id),

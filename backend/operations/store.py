@@ -174,6 +174,8 @@ def insert(connection: Connection, new: NewOperation, parts: Iterable[Part]) -> 
         _copy_parts(connection, new.id, parts)
         return total, count
     connection.execute(_INSERT, values)
+    # One COPY that lasts as long as reading the file does.
+    connection.execute(text("SET LOCAL statement_timeout = '1h'"))
     total, count = _copy_parts(connection, new.id, parts)
     connection.execute(_SIZE, {"id": new.id, "total": total, "parts": count})
     return total, count

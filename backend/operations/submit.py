@@ -37,6 +37,7 @@ class Submission:
         parts: a list, or a stream that is staged while it is read.
         message: the documented sentence; ``{count}`` stands for the number of items.
         expected: items an estimate is made of where the parts do not say it (exports).
+        charge: told the number of items before the commit; may refuse them by raising.
         finish_options: called after the last part was read, for options known only then.
     """
 
@@ -45,6 +46,7 @@ class Submission:
     message: str
     expected: int | None = None
     finish_options: Callable[[], dict[str, Any]] | None = None
+    charge: Callable[[int], None] | None = None
     audit: Callable[[Connection], None] | None = None
 
 
@@ -60,9 +62,7 @@ def replay(owner: UUID, request: Repeatable | None) -> Answer | None:
     if request is None:
         return None
     with unit_of_work() as connection:
-        return idempotency.find(
-            connection, owner, request, get_settings().idempotency_retention_seconds
-        )
+        return idempotency.find(connection, owner, request, get_settings().idempotency_retention_seconds)
 
 
 def submit(submission: Submission, request: Repeatable | None = None) -> Answer:
@@ -84,6 +84,8 @@ def submit(submission: Submission, request: Repeatable | None = None) -> Answer:
                 return earlier
         _check_waiting(connection, new.user_id, settings)
         count, _ = store.insert(connection, new, submission.parts)
+        if submission.charge is not None:
+            submission.charge(count)
         if submission.finish_options is not None:
             store.add_options(connection, new.id, submission.finish_options())
         answer = _answer(connection, submission, count)
