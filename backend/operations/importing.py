@@ -88,7 +88,7 @@ class _Import:
         return rows
 
     def sort_out(self, mode: str, rows: list[Row]) -> tuple[list[Row], list[Change]]:
-        """Part the new from the known, as ``on_duplicate`` says; of equals in a part the first is the card."""
+        """Part the new from the known, as ``on_duplicate`` says; of equals the first is the card."""
         known = cards.find_same(self.connection, self.owner, [row.fingerprint for row in rows])
         new: dict[bytes, Row] = {}
         changes: dict[UUID, Row] = {}
