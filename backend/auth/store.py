@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -159,6 +158,7 @@ def create_key(
     limits: dict[str, int] | None = None,
     *,
     connection: Connection | None = None,
+    seed: bytes | None = None,
 ) -> NewKey:
     """Make a key for a user, in ``connection``'s transaction where one is given.
 
@@ -168,6 +168,8 @@ def create_key(
         scopes: what it may do; by default all but ``admin``.
         expires_at: with its offset; None: never.
         limits: overrides, see ``backend.auth.scopes.LIMITS``.
+        connection: a unit of work; None: one of its own.
+        seed: see ``backend.auth.keys.make``.
 
     Raises:
         InvalidRequest: for a name, scope, limit or time that cannot be.
@@ -175,9 +177,9 @@ def create_key(
     """
     wanted = checked(user_id, name, scopes, expires_at, limits)
     if connection is not None:
-        return insert(connection, wanted, secrets.token_bytes(32))
+        return insert(connection, wanted, seed)
     with unit_of_work() as own:
-        return insert(own, wanted, secrets.token_bytes(32))
+        return insert(own, wanted, seed)
 
 
 def get_key(connection: Connection, owner: UUID, key_id: UUID) -> KeyInfo:
@@ -188,8 +190,13 @@ def get_key(connection: Connection, owner: UUID, key_id: UUID) -> KeyInfo:
     """
     row = connection.execute(_GET, {"id": key_id, "owner": owner}).one_or_none()
     if row is None:
-        raise NotFound("There is no such API key")
+        raise NotFound("API key not found")
     return info_of(row)
+
+
+def key_of_seed(connection: Connection, owner: UUID, key_id: UUID, seed: bytes) -> NewKey:
+    """A key that was made with ``seed``, its secret included: for a request that was sent again."""
+    return NewKey(get_key(connection, owner, key_id), keys.make(pepper(), seed))
 
 
 def list_keys(
@@ -250,7 +257,9 @@ def checked(
     }
 
 
-def insert(connection: Connection, wanted: dict[str, Any], seed: bytes, *, replaces: int = 0) -> NewKey:
+def insert(
+    connection: Connection, wanted: dict[str, Any], seed: bytes | None, *, replaces: int = 0
+) -> NewKey:
     """Add a checked key, within the owner's number of keys; ``replaces`` of them go soon."""
     owner = wanted["user_id"]
     connection.execute(_LOCK_OWNER, {"owner": str(owner)})  # two requests cannot both take the last place
@@ -266,7 +275,7 @@ def insert(connection: Connection, wanted: dict[str, Any], seed: bytes, *, repla
 def _revoke(connection: Connection, owner: UUID, key_id: UUID) -> bytes:
     row = connection.execute(_REVOKE, {"id": key_id, "owner": owner}).one_or_none()
     if row is None:
-        raise NotFound("There is no such API key")
+        raise NotFound("API key not found")
     return bytes(row.key_hash)
 
 

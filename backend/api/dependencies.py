@@ -1,0 +1,108 @@
+"""Who calls: authenticated, within its rates and scopes, before a byte of the body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Annotated
+
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from backend.auth import changes, lookup
+from backend.auth.scopes import SCOPES, require
+from backend.auth.store import Caller, hash_of
+from backend.core.errors import Unauthenticated
+from backend.limits import headers, quotas, wrong_keys
+from backend.limits.rates import Spent
+
+RATE_FIELDS = "rate_limit_fields"  # in request.state: header fields that the answer will carry
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="ApiKey",
+    bearerFormat="extro_live_…",
+    description="An API key, from `POST /api/keys` or `extrophi keys create`.",
+)
+
+
+@cache
+def caller(scope: str, *, operation: bool = False) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that gives the route its ``Caller``.
+
+    Args:
+        scope: what the key must be allowed to do.
+        operation: the request starts an operation: it also counts against the rate of operations.
+
+    The dependency raises:
+        Unauthenticated: no, malformed, unknown, expired or revoked key.
+        RateLimited: the key is over its rate.
+        Forbidden: the key lacks the scope.
+        Unavailable: PostgreSQL cannot be reached.
+    """
+    if scope not in SCOPES:
+        raise ValueError(f"unknown scope {scope}")
+
+    async def authenticated(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+    ) -> Caller:
+        key_hash = _plausible_hash(request, credentials)
+        try:
+            who, spent = await run_in_threadpool(_admit, key_hash, scope, operation)
+        except Unauthenticated:
+            wrong_keys.note(client_ip(request), "useless")
+            raise
+        request.state.caller = who
+        setattr(request.state, RATE_FIELDS, headers.of_standings(spent.standings))
+        require(who.scopes, scope)
+        return who
+
+    return authenticated
+
+
+def client_ip(request: Request) -> str | None:
+    """The address that the request came from; behind a proxy that uvicorn trusts, the one it forwards for."""
+    return None if request.client is None else request.client.host
+
+
+def _plausible_hash(request: Request, credentials: HTTPAuthorizationCredentials | None) -> bytes:
+    """The hash of a key that this installation can have made and did not refuse just now.
+
+    All that happens here for a wrong key takes microseconds and touches neither PostgreSQL nor Redis.
+    """
+    if credentials is None:
+        wrong_keys.note(client_ip(request), "missing")
+        raise Unauthenticated
+    key = credentials.credentials
+    if not lookup.is_plausible(key):
+        wrong_keys.note(client_ip(request), "malformed")
+        raise Unauthenticated
+    key_hash = hash_of(key)
+    if lookup.is_known_bad(key_hash):
+        wrong_keys.note(client_ip(request), "useless")
+        raise Unauthenticated
+    return key_hash
+
+
+def _admit(key_hash: bytes, scope: str, operation: bool) -> tuple[Caller, Spent]:
+    """Look the key up where it is not remembered, and count the request.
+
+    A remembered key is trusted only after a look at its mark in Redis, in the round trip that counts.
+    """
+    mark = changes.mark_of(key_hash)
+    who = lookup.remembered(key_hash)
+    if who is None:
+        who = lookup.look_up(key_hash)
+        return who, _count(who, scope, operation)
+    spent = _count(who, scope, operation, mark)
+    if spent.marked or not spent.counted:
+        who = lookup.look_up(key_hash)
+    if spent.marked:
+        spent = _count(who, scope, operation)
+    return who, spent
+
+
+def _count(who: Caller, scope: str, operation: bool, mark: str = "") -> Spent:
+    """A request that will be refused for its scope starts no operation, but is a request."""
+    return quotas.count_request(who, operation=operation and scope in who.scopes, mark=mark)
