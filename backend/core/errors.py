@@ -88,6 +88,12 @@ class PayloadTooLarge(ExtrophiError):
     code = "payload_too_large"
 
 
+class RequestTimeout(ExtrophiError):
+    """The sender of a body was silent for too long, or took too long altogether."""
+
+    code = "request_timeout"
+
+
 class UnsupportedMedia(ExtrophiError):
     """Unknown media type or content encoding; ``detail`` names those accepted."""
 
