@@ -1,0 +1,128 @@
+"""Faults at seeded moments. The seed decides what happens, in which order and after how long."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+
+from redis.exceptions import RedisError
+
+from backend.tests.faults.proxy import Proxy
+from backend.tests.faults.world import World
+
+# What happens how often. Worker children die most: theirs are the transactions.
+WEIGHTS = {
+    "kill child": 46,
+    "kill worker": 12,
+    "kill api": 8,
+    "kill beat": 5,
+    "kill redis": 7,
+    "kill postgres": 5,
+    "stop child": 3,
+    "flushall": 4,
+    "cut redis": 3,
+    "cut postgres": 3,
+    "delay redis": 2,
+    "delay postgres": 1,
+    "swallow redis": 1,
+}
+STOPPED_SECONDS = 5.0  # longer than the idle-in-transaction limit that these stacks run with
+IDLE_LIMIT_SECONDS = 3
+SETTINGS = {"DB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS": str(IDLE_LIMIT_SECONDS)}
+
+
+class Chaos:
+    """Call ``step()`` again and again, from the thread that made the world.
+
+    Args:
+        pace_seconds: how long to wait between two faults, on average.
+
+    Attributes:
+        happened: what happened how often; ``kills`` is the number of processes that got SIGKILL.
+    """
+
+    def __init__(self, world: World, seed: int, pace_seconds: float = 1.0) -> None:
+        self._world = world
+        self._random = Random(seed)
+        self._pace = pace_seconds
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._next = time.monotonic()
+        self.happened: Counter[str] = Counter()
+
+    @property
+    def kills(self) -> int:
+        return sum(count for name, count in self.happened.items() if name.startswith("kill"))
+
+    def step(self) -> None:
+        """Do what is due now, perhaps a fault; then a short nap."""
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            heapq.heappop(self._later)[2]()
+        if now >= self._next:
+            self._next = now + self._random.uniform(0.2, 1.8) * self._pace
+            name = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            if self._do(name, self._random.random()):
+                self.happened[name] += 1
+        time.sleep(0.02)
+
+    def end(self) -> None:
+        """Mend everything: nobody stands still, servers run, the network passes everything on."""
+        while self._later:
+            heapq.heappop(self._later)[2]()
+        for proxy in (self._world.redis_proxy, self._world.postgres_proxy):
+            proxy.mend()
+        self._world.tend()
+
+    def _do(self, name: str, draw: float) -> bool:
+        """Whether it happened (there may be nobody to kill just now)."""
+        what, _, whom = name.partition(" ")
+        world = self._world
+        if what == "kill":
+            pids = world.pids(whom)
+            killed = bool(pids) and world.kill(pids[int(draw * len(pids))])
+            if killed and whom in ("redis", "postgres"):
+                self._after(2 * draw, world.tend)
+            return killed
+        if what == "stop":
+            pids = world.pids(whom)
+            if not pids:
+                return False
+            return self._stop(pids[int(draw * len(pids))])
+        if what == "flushall":
+            with suppress(RedisError), world.redis_client() as client:
+                client.flushall()
+                return True
+            return False
+        proxy: Proxy = world.redis_proxy if whom == "redis" else world.postgres_proxy
+        if what == "cut":
+            return proxy.cut() > 0
+        if what == "delay":
+            proxy.delay(0.02 + 0.2 * draw)
+        else:
+            proxy.swallow()
+        self._after(1 + 3 * draw, proxy.mend)
+        return True
+
+    def _stop(self, pid: int) -> bool:
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            return False
+
+        def go_on() -> None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+        self._after(STOPPED_SECONDS, go_on)
+        return True
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), call))
