@@ -192,9 +192,7 @@ class _Decoder:
                 if self._decoded > self._most:
                     raise _too_large(self._most)
                 if self._decoded > _FREE_BYTES and self._decoded > self._sent * self._ratio:
-                    raise PayloadTooLarge(
-                        f"The body expands to more than {self._ratio} times what was sent"
-                    )
+                    raise PayloadTooLarge(f"The body expands to more than {self._ratio} times what was sent")
                 if part:
                     parts.append(part)
         except (zlib.error, zstd.ZstdError, EOFError) as error:

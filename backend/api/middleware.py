@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.dependencies import RATE_FIELDS
+from backend.api.metrics import REQUEST_SECONDS
 from backend.core.ids import new_id
 
 # Nothing inline, nothing from elsewhere: the API's own pages keep to it too.
@@ -80,8 +81,6 @@ def _add_headers(headers: MutableHeaders, request: Request, request_id: str) -> 
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
-    from backend.api.metrics import REQUEST_SECONDS
-
     route: Any = scope.get("route")
     path = getattr(route, "path", "unmatched")
     REQUEST_SECONDS.labels(scope["method"], path, str(status)).observe(seconds)

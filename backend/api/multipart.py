@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from backend.core.errors import ExtrophiError, InvalidRequest, MalformedBody, PayloadTooLarge, UnsupportedMedia
+from backend.core.errors import (
+    ExtrophiError,
+    InvalidRequest,
+    MalformedBody,
+    PayloadTooLarge,
+    UnsupportedMedia,
+)
 
 _FIELD_BYTES = 10_000
 _FIELDS = 50

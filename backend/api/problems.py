@@ -119,9 +119,7 @@ async def _domain(request: Request, error: Exception) -> Response:
         headers |= rate_headers.of_refusal(error)
     elif status == 503:
         headers["Retry-After"] = RETRY_SECONDS
-    return problem(
-        request, status, error.detail, error.instance_code, pointers=error.errors, headers=headers
-    )
+    return problem(request, status, error.detail, error.instance_code, pointers=error.errors, headers=headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -144,9 +142,9 @@ async def _framework(request: Request, error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     if is_down(error) or is_transient(error):
         detail = "The database is not available. Try again shortly."
-        return problem(
-            request, 503, detail, e.Unavailable.code, headers={"Retry-After": RETRY_SECONDS}
-        )
+        return problem(request, 503, detail, e.Unavailable.code, headers={"Retry-After": RETRY_SECONDS})
     log.error("request.failed", path=request.url.path, exc_info=error)
     request_id = getattr(request.state, "request_id", "")
-    return problem(request, 500, f"Something went wrong on our side. Request id: {request_id}", "internal_error")
+    return problem(
+        request, 500, f"Something went wrong on our side. Request id: {request_id}", "internal_error"
+    )

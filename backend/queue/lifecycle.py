@@ -19,6 +19,7 @@ from celery.signals import (
 from backend.core import logging
 from backend.core.process import die_with_parent
 from backend.db import session
+from backend.queue import telemetry  # noqa: F401 - its signals: signs of life
 
 # Shared with the children, which are forked later: one byte that says "finish your part and stop".
 _stop = mmap.mmap(-1, 1)

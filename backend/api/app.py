@@ -1,0 +1,81 @@
+"""The API: routes, middleware and errors put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from backend.api import metrics, problems, schemas
+from backend.api.middleware import AroundRequests
+from backend.api.routes import audit, bulk, imports, keys, operations, system, tokens
+from backend.core import logging
+from backend.core.settings import get_settings
+from backend.db import session
+from backend.queue import dispatch
+
+DESCRIPTION = """Import, export and delete up to 10,000 cards in one request, a million in one file,
+asynchronously: true progress, an error for every bad card, one $EXTROPY token for every card published."""
+
+# Bodies that are read by hand, and so are not in any route's signature.
+_BODIES: tuple[type[BaseModel], ...] = (
+    schemas.ImportBody,
+    schemas.ExportBody,
+    schemas.DeleteBody,
+    schemas.RestoreBody,
+    problems.Problem,
+)
+
+
+def create_app() -> FastAPI:
+    """The application. Makes no connection before it is started."""
+    app = FastAPI(
+        title="Extrophi Bulk",
+        version=version("extrophi-bulk"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for module in (bulk, imports, operations, tokens, keys, audit, system):
+        app.include_router(module.router)
+    problems.install(app)
+    origins = [one.strip() for one in get_settings().cors_allow_origins.split(",") if one.strip()]
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(AroundRequests)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    settings = get_settings()
+    logging.configure("api")
+    session.configure(
+        statement_timeout_seconds=settings.api_statement_timeout_seconds, application="extrophi api"
+    )
+    dispatch.configure_producer()
+    metrics.install()
+    yield
+    session.dispose()
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        known = document.setdefault("components", {}).setdefault("schemas", {})
+        for model in _BODIES:
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            known.update(schema.pop("$defs", {}))
+            known[model.__name__] = schema
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,5 @@
+"""``uvicorn main:app``."""
+
+from backend.api.app import create_app
+
+app = create_app()
