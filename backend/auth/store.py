@@ -98,6 +98,7 @@ _COUNT = text(
 )
 _LOCK_OWNER = text("SELECT pg_advisory_xact_lock(hashtextextended('api_keys:' || :owner, 0))")
 _GET = text(f"SELECT {COLUMNS} FROM api_keys WHERE id = :id AND user_id = :owner")  # noqa: S608 - constant
+_FIND_KEY = text(f"SELECT {COLUMNS} FROM api_keys WHERE id = :id")  # noqa: S608 - constant
 _LIST = text(
     f"""
     SELECT {COLUMNS} FROM api_keys
@@ -189,6 +190,18 @@ def get_key(connection: Connection, owner: UUID, key_id: UUID) -> KeyInfo:
         NotFound: unknown, or another owner's.
     """
     row = connection.execute(_GET, {"id": key_id, "owner": owner}).one_or_none()
+    if row is None:
+        raise NotFound("API key not found")
+    return info_of(row)
+
+
+def find_key(connection: Connection, key_id: UUID) -> KeyInfo:
+    """A key, whoever owns it: for operators on the command line only.
+
+    Raises:
+        NotFound: unknown.
+    """
+    row = connection.execute(_FIND_KEY, {"id": key_id}).one_or_none()
     if row is None:
         raise NotFound("API key not found")
     return info_of(row)
