@@ -91,6 +91,17 @@ class Client:
         self.statuses.append(answer.status_code)
         return answer
 
+    def get(self, path: str) -> httpx2.Response:
+        return self._http.get(path)
+
+    def move(self, url: str) -> None:
+        """The API is somewhere else now."""
+        self._http.base_url = url  # type: ignore[assignment]
+
+    def accepted_task(self, answer: httpx2.Response, cards: int) -> Sent:
+        """Remember what ``once`` has sent."""
+        return self._took(Sent(answer.json()["task_id"], "import", self.key, cards, cards))
+
     def import_cards(self, count: int, bad: int = 0) -> Sent:
         """``count`` cards, the last ``bad`` of which lack a title."""
         body, published = cards_body(count, bad)

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import psutil
 import psycopg
@@ -132,6 +133,12 @@ class World:
             return [child for parent in self.pids("worker") for child in _children(parent)]
         named = self.stack.pids[name]
         return [pid for pid in (named if isinstance(named, list) else [named]) if is_alive(pid)]
+
+    def health(self) -> dict[str, Any]:
+        """The answer of ``/bulk/health``."""
+        answer = health(self.url)
+        assert answer is not None, "nobody answers /bulk/health"
+        return answer
 
     def wait_healthy(self, seconds: float = 60) -> float:
         """Wait until PostgreSQL, Redis and every worker answer; the seconds that took."""
