@@ -15,7 +15,10 @@ from backend.auth.scopes import SCOPES, require
 from backend.auth.store import Caller, hash_of
 from backend.core.errors import Unauthenticated
 from backend.limits import headers, quotas, wrong_keys
+from backend.limits.quotas import charge_cards, refund_cards
 from backend.limits.rates import Spent
+
+__all__ = ["RATE_FIELDS", "caller", "charge_cards", "client_ip", "refund_cards"]
 
 RATE_FIELDS = "rate_limit_fields"  # in request.state: header fields that the answer will carry
 
