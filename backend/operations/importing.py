@@ -21,7 +21,7 @@ from backend.operations import parts
 from backend.operations.store import ItemError, PartResult
 from backend.operations.working import Work
 
-PLAIN = frozenset({"json", "ndjson"})  # records that are cards as they stand
+PLAIN = frozenset({"json"})  # records that are cards as they stand
 Change = tuple[UUID, Row]
 
 

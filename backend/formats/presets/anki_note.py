@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.formats.presets.fitting import MAX_TITLE, Draft, first_line
+from backend.formats.fitting import MAX_TITLE, Draft, first_line
 from backend.formats.presets.html_text import html_to_text, looks_like_html
 
 DEFAULT_CATEGORY = "ANKI"

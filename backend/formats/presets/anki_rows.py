@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from backend.formats.presets.anki_headers import read_headers
-from backend.formats.presets.text_rows import CsvRows, TextLines
+from backend.formats.text_rows import CsvRows, TextLines
 
 
 class AnkiRows:

@@ -10,18 +10,18 @@ from posixpath import basename
 from typing import Any, cast
 
 from backend.core.errors import MalformedBody
+from backend.formats.base import MIB, Limits, Record
+from backend.formats.front_matter import split_front_matter
+from backend.formats.opening import CheckedZip, decoded, is_zip, opened_zip
 from backend.formats.presets import notion_page, obsidian_note, tweet
 from backend.formats.presets.archives import account_file, path_in_vault, tweet_files, vault_roots
-from backend.formats.presets.front_matter import split_front_matter
-from backend.formats.presets.kinds import MIB, Limits, Record
 from backend.formats.presets.notion_archive import Archive, notion_records, read_page
-from backend.formats.presets.opening import CheckedZip, decoded, is_zip, opened_zip
-from backend.formats.presets.sources import PresetSource, is_row, to_record
-from backend.formats.presets.table_sources import table
 from backend.formats.presets.tweets_js import elements
+from backend.formats.sources import Source, is_row, to_record
+from backend.formats.text_rows import table
 
 
-class ObsidianSource(PresetSource):
+class ObsidianSource(Source):
     """A record is a note: ``{"path", "text"}``, the path inside of the vault."""
 
     name = "obsidian"
@@ -50,7 +50,7 @@ class ObsidianSource(PresetSource):
         return obsidian_note.card_from_note(record["path"], front_matter, body, options)
 
 
-class NotionSource(PresetSource):
+class NotionSource(Source):
     """A record is a page ``{"path", "text"}``, a database's row ``{"path", "header", "row"}``, or a plain row
     where one CSV was sent: then the context is ``{"header": […]}``."""
 
@@ -89,7 +89,7 @@ class NotionSource(PresetSource):
         return None
 
 
-class TwitterSource(PresetSource):
+class TwitterSource(Source):
     """A record is an element of ``tweets.js``. The context is ``{"screen_name": …}`` from ``account.js``."""
 
     name = "twitter"

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 from backend.formats.presets.archives import NotionPlan, page_key, plan_notion
 from backend.formats.presets.notion_page import split_id
-from backend.formats.presets.text_rows import CsvRows, TextLines
+from backend.formats.text_rows import CsvRows, TextLines
 
 
 class Archive(Protocol):

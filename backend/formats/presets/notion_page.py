@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.formats.presets.fitting import Draft, split_list
+from backend.formats.fitting import Draft, split_list
 from backend.formats.presets.times import read_time
 
 DEFAULT_CATEGORY = "NOTION"

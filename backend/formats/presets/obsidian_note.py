@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backend.formats.presets.fitting import MAX_EXTERNAL_ID, Draft, is_url, split_list
+from backend.formats.fitting import MAX_EXTERNAL_ID, Draft, is_url, split_list
 from backend.formats.presets.tags_in_text import tags_in
 from backend.formats.presets.times import read_time
 

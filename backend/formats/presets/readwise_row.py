@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from backend.formats.presets.fitting import Draft, first_line, split_list
+from backend.formats.fitting import Draft, first_line, split_list
 from backend.formats.presets.times import read_time
 
 DEFAULT_CATEGORY = "HIGHLIGHTS"

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from backend.formats.base import ItemProblem, Limits
 from backend.formats.presets.archive_sources import NotionSource, ObsidianSource, TwitterSource
 from backend.formats.presets.examples import EXAMPLES, Example
-from backend.formats.presets.kinds import ItemProblem, Limits
-from backend.formats.presets.sources import PresetSource
 from backend.formats.presets.table_sources import AnkiSource, ReadwiseSource
+from backend.formats.sources import Source
 
 _CSV = ("text/csv", "application/csv", "application/vnd.ms-excel", "text/plain")
 _ZIP = ("application/zip", "application/x-zip-compressed")
@@ -41,7 +41,7 @@ class Preset:
     media_types: tuple[str, ...]
     extensions: tuple[str, ...]
     example: Example
-    source: Callable[[], PresetSource]
+    source: Callable[[], Source]
 
 
 PRESETS: dict[str, Preset] = {
@@ -99,7 +99,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def preview(
-    source: PresetSource,
+    source: Source,
     path: Path,
     encoding: str | None,
     options: Mapping[str, Any],

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backend.formats.presets.fitting import Draft, first_line
+from backend.formats.fitting import Draft, first_line
 from backend.formats.presets.times import read_time
 
 DEFAULT_CATEGORY = "TWEETS"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.cards.schema import CardIn, read_card
-from backend.formats.presets.kinds import ItemProblem, Limits
+from backend.formats.base import ItemProblem, Limits
 from backend.formats.presets.registry import PRESETS
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.core.errors import MalformedBody, PayloadTooLarge
-from backend.formats.presets.kinds import Limits
+from backend.formats.base import Limits
 from backend.formats.presets.registry import PRESETS
 from backend.tests.formats.presets.zips import zipped
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.cards import schema
-from backend.formats.presets import fitting
+from backend.formats import fitting
 from backend.formats.presets.anki_note import card_from_note as card_from_flashcard
 from backend.formats.presets.html_text import html_to_text
 from backend.formats.presets.notion_page import card_from_page, card_from_row, split_page

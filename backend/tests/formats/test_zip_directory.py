@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from backend.formats.presets.zip_directory import has_more_entries_than
+from backend.formats.zip_directory import has_more_entries_than
 
 
 def archive(count: int, comment: bytes = b"", prefix: bytes = b"") -> io.BytesIO:

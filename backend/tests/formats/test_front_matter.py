@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.formats.presets.front_matter import split_front_matter
+from backend.formats.front_matter import split_front_matter
 
 
 def test_properties_end_at_the_second_line_of_dashes() -> None:

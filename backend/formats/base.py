@@ -1,4 +1,4 @@
-"""What goes in and out of a preset."""
+"""What goes in and out of a source."""
 
 from __future__ import annotations
 

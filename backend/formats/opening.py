@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from backend.core.errors import MalformedBody, PayloadTooLarge, UnsupportedMedia
-from backend.formats.presets.kinds import MIB, Limits
-from backend.formats.presets.zip_directory import has_more_entries_than
+from backend.formats.base import MIB, Limits
+from backend.formats.zip_directory import has_more_entries_than
 
 if sys.version_info >= (3, 14):
     from compression import zstd

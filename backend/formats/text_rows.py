@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from backend.core.errors import MalformedBody
+from backend.formats.fields import ADDED_COLUMNS
+
+_DELIMITERS = (",", ";", "\t", "|")
 
 
 class TextLines:
@@ -96,3 +99,32 @@ class CsvRows:
                 self._between = False
             yield line
         self._cut_off = not self._between
+
+
+def table(stream: BinaryIO, longest: int) -> Iterator[tuple[list[str], list[str], int]]:
+    """Each row of a CSV with its header and the line where it begins.
+
+    The delimiter is the one of comma, semicolon, tab and bar that cuts the header into the most cells.
+    """
+    lines = TextLines(stream, longest)
+    feed = iter(lines)
+    first = next((line for line in feed if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    header: list[str] = []
+    kept: list[int] = []
+    whole = True
+    for row, line in CsvRows(lines, _after(first, feed), delimiter, longest):
+        if not kept:
+            kept = [place for place, name in enumerate(row) if name not in ADDED_COLUMNS]
+            header = [row[place] for place in kept]
+            whole = len(kept) == len(row)
+        elif whole:
+            yield header, row, line
+        else:
+            yield header, [row[place] for place in kept if place < len(row)], line
+
+
+def _after(first: str, feed: Iterator[str]) -> Iterator[str]:
+    if first:
+        yield first
+        yield from feed

@@ -1,4 +1,4 @@
-"""The presets' sources: a file in, its records out, and each record mapped to a card.
+"""What every source is: a file in, its records out, and each record mapped to a card.
 
 ``split`` runs where the file arrives and only cuts; ``to_card`` runs in the worker on one staged record,
 with the ``context`` that ``split`` found (a CSV's header, Anki's header lines, the Twitter account).
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from backend.formats.presets.kinds import ItemProblem, Limits, Record
+from backend.formats.base import ItemProblem, Limits, Record
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -22,8 +22,8 @@ _encode = msgspec.json.Encoder().encode
 _WRAPPER = frozenset({"card", "code", "message"})
 
 
-class PresetSource(ABC):
-    """One product's files. Make a new one for each file: it remembers the file's context."""
+class Source(ABC):
+    """One kind of file. Make a new one for each file: it remembers the file's context."""
 
     name: str
 
@@ -51,13 +51,13 @@ class PresetSource(ABC):
     @abstractmethod
     def card(
         cls, context: Mapping[str, Any], record: Any, options: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
+    ) -> dict[str, Any] | ItemProblem | None:
         """The card of one decoded record; ``None`` where the record has not the source's shape."""
 
     @classmethod
     def to_card(
         cls, context: Mapping[str, Any], raw: bytes, options: Mapping[str, Any]
-    ) -> dict[str, Any] | ItemProblem:
+    ) -> dict[str, Any] | bytes | ItemProblem:
         """Map one staged record. Never raises for what stands in it; the card is still to be validated."""
         try:
             record = _decode(raw)
