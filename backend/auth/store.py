@@ -207,9 +207,9 @@ def find_key(connection: Connection, key_id: UUID) -> KeyInfo:
     return info_of(row)
 
 
-def key_of_seed(connection: Connection, owner: UUID, key_id: UUID, seed: bytes) -> NewKey:
-    """A key that was made with ``seed``, its secret included: for a request that was sent again."""
-    return NewKey(get_key(connection, owner, key_id), keys.make(pepper(), seed))
+def secret_of(seed: bytes) -> str:
+    """The secret of the key that was made with ``seed``: for a request that was sent again."""
+    return keys.make(pepper(), seed)
 
 
 def list_keys(

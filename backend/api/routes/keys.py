@@ -99,7 +99,7 @@ def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
     "",
     status_code=201,
     response_model=KeyMade,
-    responses=errors(400, 401, 403, 409, 413, 415, 422, 429, 503),
+    responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
     openapi_extra=_body(KeyBody, required=True),
     summary="Make an API key",
 )
@@ -155,7 +155,7 @@ def list_keys(
 @router.delete(
     "/{key_id}",
     status_code=204,
-    responses=errors(401, 403, 404, 429, 503),
+    responses=errors(401, 403, 404, 422, 429, 503),
     summary="Revoke an API key",
 )
 def revoke_key(request: Request, key_id: str, who: Annotated[Caller, Depends(caller(MANAGE))]) -> Response:
@@ -173,7 +173,7 @@ def revoke_key(request: Request, key_id: str, who: Annotated[Caller, Depends(cal
     "/{key_id}/rotate",
     status_code=201,
     response_model=KeyMade,
-    responses=errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    responses=errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
     openapi_extra=_body(RotationBody, required=False),
     summary="Replace an API key",
 )
@@ -217,20 +217,19 @@ def _answer_once(request: Post, make: Callable[[Connection, bytes], NewKey]) -> 
         if request.repeatable is not None:
             earlier = idempotency.claim(connection, owner, request.repeatable, kept_seconds)
             if earlier is not None:
-                seed = bytes.fromhex(earlier.body["seed"])
-                again = store.key_of_seed(connection, owner, UUID(earlier.body["key_id"]), seed)
-                return _made(again, {"Idempotency-Replayed": "true"})
+                secret = store.secret_of(bytes.fromhex(earlier.body["seed"]))
+                return _made(earlier.body["shown"], secret, {"Idempotency-Replayed": "true"})
         seed = secrets.token_bytes(32)
         new = make(connection, seed)
+        shown = _shown(new.info)
         if request.repeatable is not None:
-            kept = Answer(201, {"key_id": str(new.id), "seed": seed.hex()})
+            kept = Answer(201, {"seed": seed.hex(), "shown": shown})
             idempotency.record(connection, owner, request.repeatable, kept)
-    return _made(new)
+    return _made(shown, new.key)
 
 
-def _made(new: NewKey, headers: dict[str, str] | None = None) -> JSONResponse:
-    shown = _shown(new.info)
-    return _private({"id": shown.pop("id"), "key": new.key, **shown}, status=201, headers=headers)
+def _made(shown: dict[str, Any], key: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return _private({**shown, "key": key}, status=201, headers=headers)
 
 
 def _private(
