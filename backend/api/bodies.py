@@ -51,7 +51,9 @@ async def read_json(request: Request) -> bytes:
     if encoding is None:
         return b"".join([chunk async for chunk in chunks])
     decoder = _Decoder(encoding, settings.max_json_body_bytes, settings.max_decompression_ratio)
-    parts = [part async for chunk in chunks for part in _async(decoder.feed(chunk))]
+    parts: list[bytes] = []
+    async for chunk in chunks:
+        parts += decoder.feed(chunk)
     decoder.finish()
     return b"".join(parts)
 
@@ -223,11 +225,6 @@ class _Decoder:
         if stream.eof:
             self._stream = None
         return part, rest
-
-
-async def _async(parts: list[bytes]) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
 
 
 def _write(file: Any, digest: Any, parts: list[bytes]) -> None:

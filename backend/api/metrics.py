@@ -31,8 +31,8 @@ _HOUR = text(
     """
     SELECT kind, state, count(*) AS operations, coalesce(sum(total_items), 0) AS items,
         coalesce(avg(extract(epoch FROM finished_at - started_at)), 0) AS seconds,
-        coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - started_at)), 0)
-            AS slow_seconds
+        coalesce(percentile_cont(0.95) WITHIN GROUP (
+            ORDER BY extract(epoch FROM finished_at - started_at)), 0) AS slow_seconds
     FROM operations
     WHERE finished_at IS NULL OR finished_at > now() - interval '1 hour'
     GROUP BY kind, state

@@ -42,13 +42,22 @@ def configure(component: str) -> None:
     if settings.log_format == "json":
         rendering: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        rendering = [_escape_controls, structlog.dev.ConsoleRenderer(colors=False)]
+        rendering = [
+            _escape_controls,
+            structlog.dev.ConsoleRenderer(
+                colors=False,
+                exception_formatter=structlog.dev.plain_traceback,  # locals hold what nobody should read
+            ),
+        ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[_component(component), structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-            + rendering,
+            processors=[
+                _component(component),
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *rendering,
+            ],
         )
     )
     root = logging.getLogger()

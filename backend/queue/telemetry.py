@@ -7,6 +7,7 @@ asking all workers (``inspect``) takes more than a second and mistakes a slow an
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +70,8 @@ def _note(sender: Any) -> None:
             pipe.zremrangebyscore(WORKERS, "-inf", now - 3_600)
             pipe.execute()
 
-    try:
+    with suppress(RedisDown):  # the next sign of life is two seconds away
         redis_client.ask(write)
-    except RedisDown:
-        pass  # the next sign of life is two seconds away
 
 
 @worker_ready.connect
@@ -88,7 +87,5 @@ def _beats(sender: Any = None, **_: Any) -> None:
 @worker_shutdown.connect
 def _gone(sender: Any = None, **_: Any) -> None:
     node = str(getattr(sender, "hostname", "worker"))
-    try:
+    with suppress(RedisDown):
         redis_client.ask(lambda client: client.zrem(WORKERS, node))
-    except RedisDown:
-        pass

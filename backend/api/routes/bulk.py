@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from backend.api import schemas
@@ -34,7 +35,7 @@ router = APIRouter(tags=["bulk operations"])
 _STARTS = errors(400, 401, 403, 413, 415, 422, 429, 503)
 
 
-def _json(model: type[schemas.BaseModel]) -> dict[str, Any]:
+def _json(model: type[BaseModel]) -> dict[str, Any]:
     """The request body in the OpenAPI document; it is read by hand, so that it can be read strictly."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
