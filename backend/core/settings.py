@@ -89,6 +89,9 @@ class Settings(BaseSettings):
         None,
         description="Export files: file:///path or s3://bucket/prefix; else DATA_DIR/artifacts.",
     )
+    export_streams: int = Field(
+        2, ge=1, le=8, description="Connections that read one large export side by side, beside its own."
+    )
     artifact_retention_seconds: int = Field(7 * DAY, description="Export files.")
     item_error_retention_seconds: int = Field(30 * DAY, description="Item errors and results.")
     idempotency_retention_seconds: int = Field(DAY, description="Idempotency keys.")
