@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
-from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
 import psycopg
 from fastapi.testclient import TestClient
 
+from backend.auth import keys, scopes
 from backend.auth import store as auth
 from backend.core.ids import new_id
 from backend.db.session import unit_of_work
@@ -97,22 +95,21 @@ class OnStack:
     def __init__(self, stack: Stack) -> None:
         self.database = stack.database_url
         self.http = httpx2.Client(base_url=stack.url, timeout=90)
-        self._demo = stack.headers()
         self._stack = stack
         self.headers = self.new_user()
 
     def new_user(self) -> dict[str, str]:
-        made = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("extrophi")),
-                *("keys", "create", "--user", f"user-{uuid.uuid4()}", "--name", "test", "--json"),
-            ],
-            env=self._stack.environment | {"DATA_DIR": str(self._stack.data_dir)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return {"Authorization": f"Bearer {json.loads(made.stdout)['key']}"}
+        pepper = (self._stack.data_dir / "secrets" / "pepper").read_text().strip().encode()
+        key = keys.make(pepper)
+        with psycopg.connect(self.database) as connection:
+            user = uuid.uuid4()
+            connection.execute("INSERT INTO users (id, name) VALUES (%s, %s)", (user, f"user-{user}"))
+            connection.execute(
+                "INSERT INTO api_keys (id, user_id, name, prefix, last_four, key_hash, scopes)"
+                " VALUES (gen_random_uuid(), %s, 'test', %s, %s, %s, %s)",
+                (user, keys.prefix_of(key), key[-4:], keys.hash_of(key, pepper), sorted(scopes.DEFAULT)),
+            )
+        return {"Authorization": f"Bearer {key}"}
 
     def finished(self, task_id: str) -> dict[str, Any]:
         for _ in range(5):
