@@ -14,7 +14,7 @@ from backend.core.failpoints import hit
 from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
-from backend.operations import idempotency, outcomes, parts, store
+from backend.operations import ending, idempotency, outcomes, parts, store
 from backend.operations.finishing import finish
 from backend.operations.idempotency import Answer, Repeatable
 from backend.operations.parts import Part
@@ -23,18 +23,6 @@ from backend.operations.store import NewOperation, Operation
 from backend.operations.submit import Submission, sizes, submit
 
 _CANCEL = text("UPDATE operations SET cancel_requested_at = now() WHERE id = :id")
-# What runs holds its row lock and is left to finish.
-_CANCEL_PARTS = text(
-    """
-    WITH waiting AS (
-        SELECT operation_id, part_no FROM operation_parts
-        WHERE operation_id = :id AND state = 'PENDING' FOR NO KEY UPDATE SKIP LOCKED
-    )
-    UPDATE operation_parts p SET state = 'CANCELLED', payload = NULL, next_attempt_at = NULL,
-        finished_at = now()
-    FROM waiting WHERE p.operation_id = waiting.operation_id AND p.part_no = waiting.part_no
-    """
-)
 _KEPT_PAYLOADS = text(
     """
     SELECT first_index, item_count, payload FROM operation_parts
@@ -86,7 +74,7 @@ def cancel(
         if operation is None or operation.state in FINAL:
             raise Conflict("This operation is over and cannot be cancelled")
         connection.execute(_CANCEL, {"id": operation_id})
-        cancel_waiting_parts(connection, operation_id)
+        ending.cancel_waiting_parts(connection, operation_id)
         totals = store.totals(connection, operation_id)
         if not totals.pending_parts:
             finish(connection, operation, totals)
@@ -95,11 +83,6 @@ def cancel(
             idempotency.record(connection, caller.owner, request, answer)
         hit("cancel.before_commit")
     return answer
-
-
-def cancel_waiting_parts(connection: Connection, operation_id: UUID) -> None:
-    """Cancel every part of a cancelled operation that nobody runs."""
-    connection.execute(_CANCEL_PARTS, {"id": operation_id})
 
 
 def retry(caller: Caller, operation_id: UUID, request: Repeatable | None) -> Answer:

@@ -18,13 +18,9 @@ from sqlalchemy import Connection
 from backend.operations import claiming, ending, importing
 from backend.operations.claiming import Claim
 from backend.operations.store import ItemError, PartResult
-from backend.operations.working import Work
+from backend.operations.working import Interrupted, Work
 
 _IN_MEMORY = 8 * 1024 * 1024
-
-
-class Interrupted(Exception):
-    """The caller asked for an end between two parts. Everything is rolled back."""
 
 
 def run(work: Work, began: float) -> None:

@@ -1,4 +1,4 @@
-"""How a part ends: done with its counts, or failed with a reason; both in one statement each."""
+"""How a part ends: done with its counts, failed with a reason, or cancelled; one statement each."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ _FAILED = text(
         payload = CASE WHEN :recorded THEN NULL ELSE payload END,
         next_attempt_at = NULL, finished_at = clock_timestamp()
     WHERE operation_id = :id AND part_no = :part AND state = 'PENDING'
+    """
+)
+# What runs holds its row lock and is left to finish.
+_CANCEL_PARTS = text(
+    """
+    WITH waiting AS (
+        SELECT operation_id, part_no FROM operation_parts
+        WHERE operation_id = :id AND state = 'PENDING' FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE operation_parts p SET state = 'CANCELLED', payload = NULL, next_attempt_at = NULL,
+        finished_at = now()
+    FROM waiting WHERE p.operation_id = waiting.operation_id AND p.part_no = waiting.part_no
     """
 )
 PART_FAILED = "part_failed"
@@ -79,3 +91,8 @@ def failed(connection: Connection, claim: Claim, reason: str, *, record_items: b
         _FAILED,
         {"id": claim.operation.id, "part": claim.number, "reason": reason, "recorded": recorded},
     )
+
+
+def cancel_waiting_parts(connection: Connection, operation_id: UUID) -> None:
+    """Cancel every part of a cancelled operation that nobody runs."""
+    connection.execute(_CANCEL_PARTS, {"id": operation_id})

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
 from backend.operations import claiming
-from backend.operations.actions import cancel_waiting_parts
+from backend.operations.ending import cancel_waiting_parts
 from backend.operations.finishing import finish_if_over
 
 _OVER = text(

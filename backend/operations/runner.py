@@ -29,7 +29,7 @@ from backend.operations.finishing import finish_if_over
 from backend.operations.reasons import reason_of
 from backend.operations.state import backoff
 from backend.operations.watching import CancelWatch
-from backend.operations.working import DoPart, Work
+from backend.operations.working import DoPart, Interrupted, Work
 
 _DO: dict[str, DoPart] = {
     "import": importing.run,
@@ -108,8 +108,8 @@ class Runner:
                 if attempt.claim is None:
                     continue  # others have all of it; leaving the transaction gave the locks back
                 hit("run.after_commit")
-            except atomic.Interrupted:
-                pass
+            except Interrupted:
+                self._cancel_rest(attempt)
             except Exception as error:
                 if attempt.claim is None or not attempt.count[1]:
                     raise
@@ -180,6 +180,11 @@ class Runner:
                     further = claiming.take_one(connection, claim.operation, number)
                     if further is not None:
                         ending.failed(connection, further, reason, record_items=record_items)
+
+    def _cancel_rest(self, attempt: _Attempt) -> None:
+        if attempt.claim is not None:
+            with unit_of_work() as connection:
+                ending.cancel_waiting_parts(connection, attempt.claim.operation.id)
 
     def _pay_owed(self) -> None:
         while self._owed:

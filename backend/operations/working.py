@@ -29,3 +29,7 @@ class Work:
 
 
 DoPart = Callable[[Work], PartResult]
+
+
+class Interrupted(Exception):
+    """The owner cancelled the operation in the middle of a part; everything of the part is rolled back."""
