@@ -35,7 +35,10 @@ WEIGHTS = {
 }
 STOPPED_SECONDS = 5.0  # longer than the idle-in-transaction limit that these stacks run with
 IDLE_LIMIT_SECONDS = 3
-SETTINGS = {"DB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS": str(IDLE_LIMIT_SECONDS)}
+SETTINGS = {
+    "DB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS": str(IDLE_LIMIT_SECONDS),
+    "DB_STATEMENT_TIMEOUT_SECONDS": "8",  # one that stands still in the middle of a COPY is not idle
+}
 
 
 class Chaos:
