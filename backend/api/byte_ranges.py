@@ -33,14 +33,6 @@ def not_modified(etag: str, if_none_match: str | None) -> bool:
     return "*" in tags or etag in tags
 
 
-def changed(etag: str, if_match: str | None) -> bool:
-    """Whether If-Match asks for another file than this one (412). Strong comparison."""
-    if if_match is None:
-        return False
-    tags = [tag.strip() for tag in if_match.split(",")]
-    return "*" not in tags and etag not in tags
-
-
 def wanted(size: int, etag: str, range_: str | None, if_range: str | None) -> Part | None:
     """The part asked for; ``None`` for the whole file.
 

@@ -35,7 +35,9 @@ T = TypeVar("T")
 
 
 class CardStream:
-    """Reads a selection once. After the last item ``cards``, ``tombstones`` and ``watermark`` are final.
+    """Reads a selection once.
+
+    ``watermark`` is there with the first item, ``cards`` and ``tombstones`` are after the last one.
 
     Args:
         width: connections that read side by side, beside the one that holds the snapshot.
@@ -70,6 +72,7 @@ class CardStream:
             taken = stack.enter_context(snapshot.take(self.selection.owner))
             if self.selection.since is not None:
                 self.selection.since.check(taken.watermark)
+            self.watermark = taken.watermark.token()
             readers: queue.SimpleQueue[Reader] = queue.SimpleQueue()
             opened: list[Reader] = []
 
@@ -116,7 +119,6 @@ class CardStream:
                 last = iter([copy(where, values, sql.tombstones(), False)])
                 yield from side_by_side(last, 1, AHEAD_BYTES, **options)
                 self.tombstones = sum(counts)
-            self.watermark = taken.watermark.token()
 
     def _ranges(
         self, taken: Snapshot, where: str, values: dict[str, Any]

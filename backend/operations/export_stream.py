@@ -14,9 +14,10 @@ from backend.operations.export_options import ExportOptions
 
 
 class ExportStream:
-    """Iterate once; afterwards ``cards``, ``tombstones`` and ``watermark`` are those of what was written.
+    """Iterate once; afterwards ``cards`` and ``tombstones`` are those of what was written.
 
     Args:
+        encoding: a Content-Encoding, for a file that is not compressed itself.
         width: connections that read side by side; 1 is right where many requests stream at once.
         tick: called about once a second; what it raises ends the stream.
 
@@ -31,9 +32,11 @@ class ExportStream:
         options: ExportOptions,
         *,
         width: int = 1,
+        encoding: str | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
+        self._compression = options.compression or encoding
         self._rows = CardStream(options.selection(owner), width=width, tick=tick)
 
     @property
@@ -49,7 +52,7 @@ class ExportStream:
         return self._rows.watermark
 
     def __iter__(self) -> Iterator[bytes]:
-        return compressed(self._framed(), self._options.compression)
+        return compressed(self._framed(), self._compression)
 
     def _framed(self) -> Iterator[bytes]:
         match self._options.form.shape:
