@@ -23,6 +23,7 @@ def configure_producer(celery: Celery = app) -> None:
         "socket_timeout": _PRODUCER_TIMEOUT_SECONDS,
         "socket_connect_timeout": _PRODUCER_TIMEOUT_SECONDS,
         "retry_on_timeout": False,
+        "max_retries": 0,  # kombu would sleep 2 s before its second try
         "health_check_interval": 0,
     }
     celery.conf.broker_transport_options = options
