@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Annotated
@@ -21,6 +22,8 @@ from backend.limits.rates import Spent
 __all__ = ["RATE_FIELDS", "caller", "charge_cards", "client_ip", "refund_cards"]
 
 RATE_FIELDS = "rate_limit_fields"  # in request.state: header fields that the answer will carry
+MOST_PAUSING = 2_000
+_pausing = 0
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -50,11 +53,14 @@ def caller(scope: str, *, operation: bool = False) -> Callable[..., Awaitable[Ca
     async def authenticated(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
     ) -> Caller:
-        key_hash = _plausible_hash(request, credentials)
+        key_hash, reason = _plausible_hash(credentials)
+        if key_hash is None:
+            await _pause(request, reason)
+            raise Unauthenticated
         try:
             who, spent = await run_in_threadpool(_admit, key_hash, scope, operation)
         except Unauthenticated:
-            wrong_keys.note(client_ip(request), "useless")
+            await _pause(request, "useless")
             raise
         request.state.caller = who
         setattr(request.state, RATE_FIELDS, headers.of_standings(spent.standings))
@@ -69,23 +75,29 @@ def client_ip(request: Request) -> str | None:
     return None if request.client is None else request.client.host
 
 
-def _plausible_hash(request: Request, credentials: HTTPAuthorizationCredentials | None) -> bytes:
-    """The hash of a key that this installation can have made and did not refuse just now.
+def _plausible_hash(credentials: HTTPAuthorizationCredentials | None) -> tuple[bytes | None, str]:
+    """The hash of a key that this installation can have made and did not refuse just now; else why not.
 
     All that happens here for a wrong key takes microseconds and touches neither PostgreSQL nor Redis.
     """
     if credentials is None:
-        wrong_keys.note(client_ip(request), "missing")
-        raise Unauthenticated
-    key = credentials.credentials
-    if not lookup.is_plausible(key):
-        wrong_keys.note(client_ip(request), "malformed")
-        raise Unauthenticated
-    key_hash = hash_of(key)
-    if lookup.is_known_bad(key_hash):
-        wrong_keys.note(client_ip(request), "useless")
-        raise Unauthenticated
-    return key_hash
+        return None, "missing"
+    if not lookup.is_plausible(credentials.credentials):
+        return None, "malformed"
+    key_hash = hash_of(credentials.credentials)
+    return (None, "useless") if lookup.is_known_bad(key_hash) else (key_hash, "")
+
+
+async def _pause(request: Request, reason: str) -> None:
+    """Count a refusal, and let a flood wait: but never so many that their waiting is the harm."""
+    global _pausing
+    seconds = wrong_keys.note(client_ip(request), reason)
+    if seconds and _pausing < MOST_PAUSING:
+        _pausing += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            _pausing -= 1
 
 
 def _admit(key_hash: bytes, scope: str, operation: bool) -> tuple[Caller, Spent]:

@@ -21,6 +21,7 @@ from backend.tests.support.service import InProcess
 def service(database) -> InProcess:
     lookup.forget()
     redis_client.forget()
+    wrong_keys._seen.clear()
     return InProcess(database)
 
 
@@ -181,17 +182,47 @@ def test_a_revoked_key_is_refused_by_the_next_request(service):
     assert service.http.get("/tokens/balance", headers=mine).status_code == 401
 
 
-def test_wrong_keys_are_counted_and_reported_once_a_minute_per_address(caplog, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(wrong_keys.time, "monotonic", lambda: now[0])
-    wrong_keys._seen.clear()
+def test_wrong_keys_are_counted_and_reported_once_a_minute_per_address(caplog, clock):
     before = wrong_keys.REFUSED.labels("malformed")._value.get()
     for _ in range(50):
         wrong_keys.note("203.0.113.5", "malformed")
     assert wrong_keys.REFUSED.labels("malformed")._value.get() - before == 50
     assert caplog.records == []
-    now[0] += 61
+    clock[0] += 61
     wrong_keys.note("203.0.113.5", "malformed")
     assert [record.getMessage() for record in caplog.records] == [
         "50 requests with a wrong API key from 203.0.113.5 within a minute"
     ]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(wrong_keys.time, "monotonic", lambda: now[0])
+    wrong_keys._seen.clear()
+    yield now
+    wrong_keys._seen.clear()
+
+
+def test_a_flood_is_answered_after_a_pause_and_a_few_mistakes_are_not(clock):
+    pauses = [wrong_keys.note("203.0.113.5", "malformed") for _ in range(wrong_keys.BURST + 10)]
+    assert pauses == [0.0] * wrong_keys.BURST + [wrong_keys.PAUSE_SECONDS] * 10
+    assert wrong_keys.note("203.0.113.6", "malformed") == 0
+    clock[0] += 1
+    assert [wrong_keys.note("203.0.113.5", "missing") for _ in range(21)][-2:] == [
+        0,
+        wrong_keys.PAUSE_SECONDS,
+    ]
+
+
+def test_one_customers_ipv6_addresses_count_as_one(clock):
+    for number in range(wrong_keys.BURST):
+        assert wrong_keys.note(f"2001:db8::{number:x}", "malformed") == 0
+    assert wrong_keys.note("2001:db8::ffff%eth0", "malformed") > 0
+    assert wrong_keys.note("2001:db8:0:1::1", "malformed") == 0
+
+
+def test_memory_of_addresses_stays_bounded(clock):
+    for number in range(wrong_keys.MOST_ADDRESSES + 5):
+        wrong_keys.note(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "malformed")
+    assert len(wrong_keys._seen) <= wrong_keys.MOST_ADDRESSES
