@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from backend.api import metrics, problems, schemas
 from backend.api.middleware import AroundRequests
-from backend.api.routes import audit, bulk, imports, keys, operations, pages, system, tokens
+from backend.api.routes import audit, bulk, downloads, imports, keys, operations, pages, system, tokens
 from backend.core import logging
 from backend.core.settings import get_settings
 from backend.db import session
@@ -43,7 +43,7 @@ def create_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (bulk, imports, operations, tokens, keys, audit, system, pages):
+    for module in (bulk, imports, operations, downloads, tokens, keys, audit, system, pages):
         app.include_router(module.router)
     problems.install(app)
     origins = [one.strip() for one in get_settings().cors_allow_origins.split(",") if one.strip()]

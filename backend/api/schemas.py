@@ -179,7 +179,7 @@ class PreviewRow(BaseModel):
 
     index: int
     row: int | None = None
-    card: dict[str, Any] | None = None
+    card: Any = None
     code: str | None = None
     message: str | None = None
     field: str | None = None
@@ -191,6 +191,14 @@ class Preview(BaseModel):
     rows: list[PreviewRow]
 
 
+class PresetExample(BaseModel):
+    """A small input, and the card it becomes."""
+
+    file: str
+    text: str
+    card: dict[str, Any]
+
+
 class PresetBody(BaseModel):
     """A product whose files can be imported."""
 
@@ -199,7 +207,7 @@ class PresetBody(BaseModel):
     description: str
     media_types: list[str]
     extensions: list[str]
-    example: str
+    example: PresetExample
 
 
 class PresetList(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -21,7 +22,8 @@ from backend.core.errors import InvalidRequest, PayloadTooLarge
 from backend.core.ids import new_operation_id
 from backend.core.settings import Settings, get_settings
 from backend.formats.base import Limits, Record
-from backend.formats.presets.registry import PRESETS, preview
+from backend.formats.presets.registry import PRESETS
+from backend.formats.preview import preview
 from backend.formats.registry import source_for
 from backend.formats.strict_json import parse_envelope
 from backend.operations import parts
@@ -188,9 +190,8 @@ def _preview(upload: Upload, query: dict[str, str]) -> JSONResponse:
 def _validated(row: dict[str, Any]) -> dict[str, Any]:
     """A previewed row, with the error its card would get."""
     line = {name: value for name, value in row.items() if value is not None}
-    card = line.get("card")
-    if isinstance(card, dict):
-        found = read_card(json.dumps(card).encode())
+    if "card" in line:
+        found = read_card(json.dumps(line["card"]).encode())
         if isinstance(found, CardProblem):
             line |= {"code": found.code, "message": found.message}
             line |= {"field": found.field} if found.field else {}
@@ -216,7 +217,7 @@ def list_presets(who: Annotated[Caller, Depends(caller("bulk:import"))]) -> JSON
                     "description": preset.description,
                     "media_types": list(preset.media_types),
                     "extensions": list(preset.extensions),
-                    "example": preset.example,
+                    "example": asdict(preset.example),
                 }
                 for preset in PRESETS.values()
             ]

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
-from backend.formats.base import ItemProblem, Limits
 from backend.formats.presets.archive_sources import NotionSource, ObsidianSource, TwitterSource
 from backend.formats.presets.examples import EXAMPLES, Example
 from backend.formats.presets.table_sources import AnkiSource, ReadwiseSource
@@ -96,39 +91,3 @@ PRESETS: dict[str, Preset] = {
         ),
     )
 }
-
-
-def preview(
-    source: Source,
-    path: Path,
-    encoding: str | None,
-    options: Mapping[str, Any],
-    limits: Limits,
-    rows: int = 20,
-) -> list[dict[str, Any]]:
-    """The first records as they would be imported, nothing stored and nothing read beyond them.
-
-    Args:
-        source: a new source, ``PRESETS[name].source()``.
-        path, encoding, limits: as for ``split``.
-        options: ``default_category``, ``default_privacy_level``.
-        rows: how many at most.
-
-    Returns:
-        Per record ``{"index", "row", "card"}``, or ``{"index", "row", "code", "message", "field"}`` for one
-        that cannot be mapped. The card is not validated here: that is ``backend.cards.schema``'s.
-
-    Raises:
-        MalformedBody, PayloadTooLarge, UnsupportedMedia: as for ``split``.
-    """
-    shown: list[dict[str, Any]] = []
-    with closing(source.split(path, encoding, limits)) as records:
-        for index, record in enumerate(islice(records, rows)):
-            mapped = source.to_card(source.context(), record.raw, options)
-            entry: dict[str, Any] = {"index": index, "row": record.row}
-            if isinstance(mapped, ItemProblem):
-                entry |= {"code": mapped.code, "message": mapped.message, "field": mapped.field}
-            else:
-                entry["card"] = mapped
-            shown.append(entry)
-    return shown

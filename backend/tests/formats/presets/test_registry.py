@@ -9,7 +9,8 @@ import pytest
 from backend.cards.schema import CardIn, read_card
 from backend.core.errors import MalformedBody
 from backend.formats.base import Limits
-from backend.formats.presets.registry import PRESETS, preview
+from backend.formats.presets.registry import PRESETS
+from backend.formats.preview import preview
 from backend.tests.formats.presets.zips import FIXTURES, zipped
 
 
