@@ -149,7 +149,7 @@ def test_a_slow_reader_ends_at_the_deadline():
 
 
 def test_a_slow_resolver_ends_at_the_deadline(monkeypatch):
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(5))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(5) or [])
     started = time.monotonic()
     with pytest.raises(OutgoingFailed, match="in time"):
         request("GET", "https://slow.example/", caps=QUICK)

@@ -45,6 +45,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/bulk/operations/{task_id}/undo"): _by_id("operation", "task_id"),
     ("GET", "/bulk/operations/{task_id}/errors"): _by_id("operation", "task_id"),
     ("GET", "/bulk/operations/{task_id}/results"): _by_id("operation", "task_id", "page_token"),
+    ("GET", "/bulk/operations/{task_id}/download"): _by_id("export", "task_id"),
+    ("GET", "/cards/export"): Route("own", "card", frozenset({"card_ids"})),
     ("GET", "/tokens/balance"): Route("own"),
     ("GET", "/tokens/ledger"): Route("own", fields=frozenset({"page_token"})),
     ("POST", "/api/keys"): Route("own"),
