@@ -28,15 +28,27 @@ from backend.operations.export_stream import ExportStream
 
 router = APIRouter(tags=["downloads"])
 _bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", bearerFormat="extro_live_…")
+_TYPES: dict[str, Any] = {
+    media: {}
+    for media in (
+        "application/json",
+        "application/x-ndjson",
+        "text/csv",
+        "text/markdown",
+        "application/zip",
+        "application/gzip",
+        "application/zstd",
+    )
+}
 _FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {"application/octet-stream": {}}},
+    200: {"description": "The file.", "content": _TYPES},
     206: {"description": "The part of it that was asked for."},
     304: {"description": "The caller has it already."},
     416: {"description": "No byte of that range exists."},
-    **errors(401, 403, 404, 409, 410, 429, 503),
+    **errors(401, 403, 404, 409, 410, 422, 429, 503),
 }
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The cards.", "content": {"application/octet-stream": {}}},
+    200: {"description": "The cards.", "content": _TYPES},
     **errors(400, 401, 403, 410, 422, 429, 503),
 }
 # Streams hold a connection as long as the reader takes; other requests need some too.

@@ -18,6 +18,8 @@ def test_every_operation_documents_its_errors_as_problems() -> None:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             for status, answer in operation["responses"].items():
+                if status == "416":  # has no body, as RFC 9110 lets it
+                    continue
                 if status.startswith(("4", "5")) and not path.endswith(("/health", "/ready")):
                     assert "application/problem+json" in answer["content"], (method, path, status)
 
