@@ -1,0 +1,81 @@
+"""Strict JSON: what the standard allows comes through, everything else is refused with its place."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.core.errors import MalformedBody, ValidationFailed
+from backend.formats.json_scanner import Scanner
+from backend.formats.strict_json import parse_envelope, read_value
+from backend.tests.formats.json_cases import INVALID, VALID
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=[])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", VALID, ids=repr)
+def test_what_the_standard_allows_is_read_as_it_is(text: bytes) -> None:
+    assert read_value(text) == json.loads(text)
+    assert Scanner(text.decode()).value() == json.loads(text)
+
+
+@pytest.mark.parametrize("text", INVALID, ids=lambda text: repr(text[:40]))
+def test_what_it_forbids_is_refused_with_line_and_column(text: bytes) -> None:
+    with pytest.raises(MalformedBody) as refused:
+        read_value(text)
+    assert re.search(r" at line \d+ column \d+$", refused.value.detail)
+
+
+@given(value=values, indent=st.sampled_from([None, 1, "\t"]), ascii=st.booleans())
+def test_the_scanner_and_the_fast_path_agree_with_python(value: Any, indent: Any, ascii: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii)
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        return
+    assert read_value(body) == json.loads(text)
+    assert Scanner(text).value() == json.loads(text)
+
+
+@given(cards=st.lists(values, max_size=5), surrogate=st.booleans())
+def test_an_envelope_gives_back_each_card_as_it_was_sent(cards: list[Any], surrogate: bool) -> None:
+    sent = [json.dumps(card) for card in cards] + (['"\\ud800 "'] if surrogate else [])
+    body = ('{"a": 1, "cards" : [ ' + " ,\n".join(sent) + ' ], "b": {"cards": [7]}}').encode()
+    envelope = parse_envelope(body)
+    assert envelope.cards == [one.encode() for one in sent]
+    assert envelope.fields == {"a": 1, "b": {"cards": [7]}}
+
+
+def test_an_errors_file_is_an_envelope_too() -> None:
+    assert parse_envelope(b'{"errors": [{"index": 1}]}').cards == [b'{"index": 1}']
+    assert parse_envelope(b'{"errors": [], "cards": [2]}').cards == [b"2"]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"true"])
+def test_a_body_that_is_no_object_is_well_formed_and_invalid(body: bytes) -> None:
+    with pytest.raises(ValidationFailed):
+        parse_envelope(body)
+
+
+def test_the_place_is_counted_in_lines_and_characters() -> None:
+    with pytest.raises(MalformedBody, match=r"at line 3 column 7$"):
+        read_value('{\n"é": 1,\n"ü": [x]}'.encode())
+
+
+def test_a_hostile_body_is_refused_quickly() -> None:
+    began = time.monotonic()
+    for body in (b"[" * 5_000_000, b'{"a":' * 1_000_000, b'["\\ud800"' + b" " * 5_000_000, b"9" * 1_000_000):
+        with pytest.raises(MalformedBody):
+            read_value(body)
+    assert time.monotonic() - began < 10
