@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from backend.api import metrics, problems, schemas
+from backend.api.bodies import clean_uploads
 from backend.api.middleware import AroundRequests
 from backend.api.routes import audit, bulk, downloads, imports, keys, operations, pages, system, tokens
 from backend.core import logging
@@ -63,6 +64,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     )
     dispatch.configure_producer()
     metrics.install()
+    clean_uploads(settings)
     yield
     session.dispose()
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +82,15 @@ class Upload:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def clean_uploads(settings: Settings) -> None:
+    """Remove what an API process that was killed left in the uploads' folder. Call it when one starts."""
+    oldest = time.time() - 2 * settings.body_total_timeout_seconds
+    for left in (settings.data_dir / "uploads").glob("upload-*"):
+        with suppress(OSError):  # another process may be quicker
+            if left.stat().st_mtime < oldest:
+                left.unlink()
 
 
 async def spool(request: Request) -> Upload:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from backend.artifacts.store import open_store
 from backend.core.failpoints import hit
 from backend.core.settings import Settings, get_settings
 from backend.db.session import unit_of_work
@@ -37,12 +39,13 @@ _OPERATIONS = """
 
 @dataclass(slots=True)
 class Purged:
-    """Rows that went."""
+    """Rows and files that went."""
 
     idempotency_keys: int = 0
     item_errors: int = 0
     outcomes: int = 0
     operations: int = 0
+    artifacts: int = 0
 
     def as_json(self) -> dict[str, int]:
         return asdict(self)
@@ -56,6 +59,8 @@ def purge(settings: Settings | None = None) -> Purged:
     purged.item_errors = _all(_ITEM_ERRORS, settings.item_error_retention_seconds)
     purged.outcomes = _all(_OUTCOMES, settings.item_error_retention_seconds)
     purged.operations = _all(_OPERATIONS, settings.operation_retention_seconds)
+    oldest = datetime.now(UTC) - timedelta(seconds=settings.artifact_retention_seconds)
+    purged.artifacts = open_store(settings).purge(oldest)
     return purged
 
 
