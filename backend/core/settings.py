@@ -24,11 +24,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True)
 
     # --- servers ---------------------------------------------------------------------------------
-    database_url: str = Field("postgresql://localhost:5432/extrophi", description="PostgreSQL 15 to 18.")
-    redis_url: str = Field("redis://localhost:6379/0", description="Redis 6.2 to 8 or Valkey 8.")
-    celery_broker_url: str | None = Field(None, description="Celery's broker; REDIS_URL when unset.")
+    # Addresses may carry passwords: no repr shows them.
+    database_url: str = Field(
+        "postgresql://localhost:5432/extrophi", repr=False, description="PostgreSQL 15 to 18."
+    )
+    redis_url: str = Field("redis://localhost:6379/0", repr=False, description="Redis 6.2 to 8 or Valkey 8.")
+    celery_broker_url: str | None = Field(
+        None, repr=False, description="Celery's broker; REDIS_URL when unset."
+    )
     celery_result_backend: str | None = Field(
-        None, description="Read for compatibility; results live in PostgreSQL, so none is needed."
+        None, repr=False, description="Read for compatibility; results live in PostgreSQL, so none is needed."
     )
     public_base_url: str = Field("https://extrophi.ai", description="Start of every published_url.")
     data_dir: Path = Field(Path(".data"), description="Export files and uploads in flight.")

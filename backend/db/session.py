@@ -38,6 +38,7 @@ def make_engine(settings: Settings, *, statement_timeout_seconds: int, applicati
         pool_timeout=settings.db_pool_timeout_seconds,
         pool_pre_ping=False,  # a broken connection shows itself below, without a round trip per request
         pool_use_lifo=True,
+        hide_parameters=True,  # an error's text reaches logs: no card, no key's hash in it
         connect_args={
             "connect_timeout": settings.db_connect_timeout_seconds,
             "options": options,

@@ -1,0 +1,101 @@
+"""Secrets stay out of logs, answers, ``repr`` and command lines."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+from sqlalchemy import text
+
+from backend.auth import keys, lookup, store
+from backend.core.logging import configure
+from backend.core.settings import Settings, get_settings
+from backend.db import redis_client, session
+from backend.db.session import unit_of_work
+from backend.tests.support.service import InProcess
+
+PEPPER = "the-pepper-of-this-installation"
+
+
+@pytest.fixture(params=["json", "console"])
+def logged(request, monkeypatch) -> Iterator[Callable[[], str]]:
+    """Logging as the API configures it; what it wrote so far."""
+    monkeypatch.setenv("LOG_FORMAT", request.param)
+    get_settings.cache_clear()
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    configure("api")
+    written = io.StringIO()
+    root.handlers[0].setStream(written)
+    monkeypatch.setattr(logging.getLogger("httpx2"), "disabled", True)  # the test's own client
+    yield written.getvalue
+    structlog.reset_defaults()
+    root.handlers[:], level = before
+    root.setLevel(level)
+
+
+@pytest.fixture
+def service(database, monkeypatch) -> InProcess:
+    monkeypatch.setenv("API_KEY_PEPPER", PEPPER)
+    get_settings.cache_clear()
+    lookup.forget()
+    redis_client.forget()
+    return InProcess(database)
+
+
+def test_no_key_reaches_a_log_or_an_answer_but_the_one_that_shows_it(service, logged):
+    good = service.headers["Authorization"].removeprefix("Bearer ")
+    wrong = keys.make(b"another pepper")
+    answers = [
+        service.http.get("/tokens/balance", headers=service.headers),
+        service.http.get("/tokens/balance", headers={"Authorization": f"Bearer {wrong}"}),
+        service.http.get(f"/bulk/status/{good}", headers=service.headers),
+        service.http.get("/bulk/operations", params={"page_token": good}, headers=service.headers),
+        service.http.get("/bulk/operations", params={"kind": good}, headers=service.headers),
+        service.http.post("/bulk/import", content=good.encode(), headers=service.headers),
+        service.http.post("/api/keys", json={"name": "k", "scopes": [good]}, headers=service.headers),
+        service.http.get("/api/keys", headers=service.headers),
+    ]
+    made = service.http.post("/api/keys", json={"name": "k"}, headers=service.headers).json()["key"]
+    lines = logged()
+    assert "/tokens/balance" in lines
+    for secret in (good, wrong, made, good[15:-4], PEPPER):
+        assert secret not in lines
+        assert not any(secret in answer.text or secret in str(answer.headers) for answer in answers)
+
+
+def test_an_unexpected_error_logs_no_secret_and_shows_only_its_request_id(service, logged, monkeypatch):
+    password = session.get_engine().url.password
+    good = service.headers["Authorization"].removeprefix("Bearer ")
+
+    def broken(*_: object, **__: object) -> None:
+        with unit_of_work() as connection:
+            connection.execute(text("SELECT 1 / (:hash IS NULL)::int"), {"hash": store.hash_of(good)})
+
+    monkeypatch.setattr(store, "list_keys", broken)
+    answer = service.http.get("/api/keys", headers=service.headers)
+    assert answer.status_code == 500
+    request_id = answer.json()["request_id"]
+    assert answer.json()["detail"] == f"Something went wrong on our side. Request id: {request_id}"
+    lines = logged()
+    assert "division by zero" in lines
+    for secret in (good, PEPPER, password, store.hash_of(good).hex(), repr(store.hash_of(good))):
+        assert secret is None or secret not in lines
+        assert secret is None or secret not in answer.text
+
+
+def test_nothing_that_holds_a_secret_shows_it_in_its_repr(monkeypatch, database, owner):
+    monkeypatch.setenv("API_KEY_PEPPER", PEPPER)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:database-password@127.0.0.1:1/x")
+    monkeypatch.setenv("REDIS_URL", "redis://:redis-password@127.0.0.1:1/0")
+    shown = repr(Settings()) + str(Settings())
+    assert PEPPER not in shown
+    assert "database-password" not in shown
+    assert "redis-password" not in shown
+    get_settings.cache_clear()
+    monkeypatch.undo()
+    made = store.NewKey(store.KeyInfo(*[None] * 12), "extro_live_secret")
+    assert "extro_live_secret" not in repr(made)
