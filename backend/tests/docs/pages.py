@@ -73,7 +73,7 @@ class Page:
 
     def table(self, heading: str) -> list[list[str]]:
         """The rows (without the header) of the first table below a heading; cells without back-ticks."""
-        _, found, rest = self.text.partition(f"\n{heading}\n")
+        _, found, rest = f"\n{self.text}".partition(f"\n{heading}\n")
         assert found, f"{self.name} has no heading {heading!r}"
         lines: list[str] = []
         for line in rest.splitlines():

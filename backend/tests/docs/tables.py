@@ -92,7 +92,11 @@ def _help(command: Any) -> str:
 
 
 def _default(one: Any) -> str:
-    if one.default in (None, False, (), []) or callable(one.default) or str(one.default).startswith("Sentinel"):
+    if (
+        one.default in (None, False, (), [])
+        or callable(one.default)
+        or str(one.default).startswith("Sentinel")
+    ):
         return ""
     return "yes" if one.default is True else f"`{one.default}`"
 
