@@ -1,10 +1,11 @@
-"""``extrophi keys``, as a process of its own on a real database."""
+"""``extrophi keys`` on a real database: one run as a process of its own, the others in this one."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,18 +13,43 @@ import psycopg
 import pytest
 
 from backend.auth import lookup
+from backend.cli.main import main
 from backend.core.errors import Unauthenticated
 
 EXTROPHI = str(Path(sys.executable).with_name("extrophi"))
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a run of the program left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture(autouse=True)
-def nothing_remembered(database):
+def program(database, monkeypatch, capsys):
+    """Makes ``run`` work: the program's ``main`` with other arguments."""
     lookup.forget()
+    _current.update(monkeypatch=monkeypatch, capsys=capsys)
+    yield
+    _current.clear()
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([EXTROPHI, "keys", *arguments], capture_output=True, text=True, timeout=60)
+_current: dict = {}
+
+
+def run(*arguments: str) -> Done:
+    _current["monkeypatch"].setattr(sys, "argv", ["extrophi", "keys", *arguments])
+    _current["capsys"].readouterr()
+    code = 0
+    try:
+        main()
+    except SystemExit as exit_:
+        code = exit_.code or 0
+    written = _current["capsys"].readouterr()
+    return Done(code, written.out, written.err)
 
 
 def made(*arguments: str) -> dict:
@@ -42,7 +68,8 @@ def test_a_key_is_made_with_its_user_and_works():
 
 
 def test_quiet_prints_the_key_alone_so_that_a_script_can_take_it():
-    done = run("create", "--user", "ada", "--name", "k", "--quiet")
+    command = [EXTROPHI, "keys", "create", "--user", "ada", "--name", "k", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.count("\n") == 1
     assert lookup.authenticate(done.stdout.strip())
 
