@@ -24,7 +24,7 @@ _START_SECONDS = 120
 
 @contextmanager
 def server() -> Iterator[tuple[str, str]]:
-    """URL and key: the environment's, the running stack's, or those of a stack of our own that ends with us."""
+    """URL and key: the environment's, the running stack's, or those of a stack of our own."""
     url, key = os.environ.get("EXTROPHI_URL"), os.environ.get("EXTROPHI_API_KEY")
     if url and key:
         yield url, key

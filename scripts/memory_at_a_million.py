@@ -70,7 +70,7 @@ def measure(stack: dict[str, object], folder: Path, count: int) -> int:
         rows = sum(1 for _ in csv.reader(file)) - 1
     print(
         f"{count:,} cards: imported {imported:,} in {import_seconds:.1f} s, exported {rows:,} in {export_seconds:.1f} s"
-    )  # noqa: E501
+    )
     print(f"{'process':<12} {'idle MB':>8} {'import MB':>10} {'export MB':>10}")
     for name, most in sorted(meter.most.items()):
         print(f"{name:<12} {most['idle']:>8.0f} {most['import']:>10.0f} {most['export']:>10.0f}")
