@@ -98,6 +98,13 @@ _COUNT = text(
 )
 _LOCK_OWNER = text("SELECT pg_advisory_xact_lock(hashtextextended('api_keys:' || :owner, 0))")
 _GET = text(f"SELECT {COLUMNS} FROM api_keys WHERE id = :id AND user_id = :owner")  # noqa: S608 - constant
+_PURGE = text(
+    """
+    DELETE FROM api_keys WHERE id IN (
+        SELECT id FROM api_keys WHERE least(revoked_at, expires_at) < now() - make_interval(secs => :kept)
+        LIMIT :most)
+    """
+)
 _FIND_KEY = text(f"SELECT {COLUMNS} FROM api_keys WHERE id = :id")  # noqa: S608 - constant
 _LIST = text(
     f"""
@@ -234,6 +241,14 @@ def revoke(owner: UUID, key_id: UUID, *, connection: Connection | None = None) -
         key_hash = _revoke(own, owner, key_id)
     announce(key_hash)
     return key_hash
+
+
+def purge(connection: Connection, kept_seconds: int, *, most: int = 1000) -> int:
+    """Remove keys that have been revoked or expired for ``kept_seconds``; at most ``most``. How many.
+
+    The audit log names them for ever; the list of keys need not.
+    """
+    return connection.execute(_PURGE, {"kept": kept_seconds, "most": most}).rowcount
 
 
 def check_name(name: str, what: str = "key") -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from backend.auth import lookup, store
 from backend.auth.rotation import rotate
@@ -201,3 +202,22 @@ def test_the_secret_of_a_key_made_with_a_seed_can_be_derived_again(owner):
     made = store.create_key(owner, "k", seed=b"s" * 32)
     assert store.secret_of(b"s" * 32) == made.key
     assert lookup.authenticate(made.key).key_id == made.id
+
+
+def test_keys_that_ended_long_ago_are_removed_and_no_others(database, owner):
+    names = ("works", "ends later", "ended lately", "ended long ago", "revoked lately", "revoked long ago")
+    made = {name: store.create_key(owner, name).id for name in names}
+    with unit_of_work() as connection:
+        for name, column, days in (
+            ("ends later", "expires_at", 1), ("ended lately", "expires_at", -1),
+            ("ended long ago", "expires_at", -9),
+            ("revoked lately", "revoked_at", -1), ("revoked long ago", "revoked_at", -9),
+        ):  # fmt: skip
+            query = text(
+                f"UPDATE api_keys SET {column} = now() + make_interval(days => :days) WHERE id = :id"
+            )
+            connection.execute(query, {"days": days, "id": made[name]})
+        assert store.purge(connection, 7 * 86_400) == 2
+    with unit_of_work(owner) as connection:
+        left = {key.name for key in store.list_keys(connection, owner)}
+    assert left == {"works", "ends later", "ended lately", "revoked lately"}
