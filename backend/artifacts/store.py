@@ -28,9 +28,9 @@ from backend.core.errors import Unavailable
 from backend.core.settings import Settings, get_settings
 
 SIDECAR = ".sha256"
-PART_BYTES = 8 * 1024 * 1024  # one multipart part; S3 takes 10,000 of them
+PART_BYTES = 5 * 1024 * 1024  # one multipart part: the least that S3 takes; it takes 10,000 of them
 READ_BYTES = 1024 * 1024  # one piece of a download
-_PARTS_IN_FLIGHT = 3
+_PARTS_IN_FLIGHT = 2
 _MAX_KEY = 512
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _STAGED = re.compile(r"#\d+\Z")  # what object_store names a local file that is not whole yet

@@ -23,7 +23,7 @@ from backend.cards.statements import Selection, Statements
 
 RANGE_CARDS = 5_000
 CHUNK_BYTES = 256 * 1024
-AHEAD_BYTES = 2 * 1024 * 1024  # what one connection may be ahead of the file being written
+AHEAD_BYTES = 1024 * 1024  # what one connection may be ahead of the file being written
 # COPY in binary sends a text value as it is, whatever is in it: field count, then length and bytes per field.
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -62,9 +62,18 @@ class CardStream:
         """Formatted text, about 256 KiB at a time."""
         yield from self._read(_csv if self.selection.shape == "csv" else _documents)
 
-    def entries(self) -> Iterator[list[Entry]]:
-        """Named documents (shape ``files``), about 256 KiB at a time. Names are unique and safe."""
-        yield from self._read(_entries)
+    def entries(self, prepare: Callable[[list[Entry]], T]) -> Iterator[T]:
+        """Named documents (shape ``files``), about 256 KiB at a time. Names are unique and safe.
+
+        Args:
+            prepare: called with each batch in the thread that has read it; what it gives is yielded.
+        """
+
+        def prepared(copy: Copy) -> Iterator[tuple[T, int]]:
+            for batch, weight in _entries(copy):
+                yield prepare(batch), weight
+
+        yield from self._read(prepared)
 
     def _read(self, parse: Callable[[Copy], Iterator[tuple[T, int]]]) -> Iterator[T]:
         sql = Statements(self.selection)

@@ -12,6 +12,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -31,64 +32,78 @@ _READ = 256 * 1024
 Buffer = bytes | memoryview
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One entry, ready to be written."""
+
+    name: bytes
+    crc: int
+    size: int
+    method: int
+    data: Buffer
+
+
+def pack(entries: Iterable[tuple[str, Buffer]], level: int = 1) -> list[Packed]:
+    """Compress entries: a relative path with ``/``, and the file's bytes. Any number of threads may at once.
+
+    Args:
+        level: of deflate; 0 stores (for an archive that is compressed as a whole).
+
+    Raises:
+        ValueError: an entry of 4 GiB or more.
+    """
+    return [_packed(name.encode(), data, level) for name, data in entries]
+
+
+def _packed(name: bytes, data: Buffer, level: int) -> Packed:
+    size = len(data)
+    if size >= _MOST32:
+        raise ValueError("an entry is too large")
+    if not level:
+        return Packed(name, zlib.crc32(data), size, _STORED, data)
+    # Most of a small entry's time is the making of deflate's tables: they need not be larger than it is.
+    window, memory = (12, 6) if size <= 4096 else (15, 8)
+    deflater = zlib.compressobj(level, zlib.DEFLATED, -window, memory)
+    return Packed(name, zlib.crc32(data), size, _DEFLATED, deflater.compress(data) + deflater.flush())
+
+
 class ZipWriter:
     """Makes one archive. Each method returns the next bytes of it.
 
     Args:
         modified: the time that every entry carries.
-        level: of deflate; 0 stores (for an archive that is compressed as a whole).
     """
 
-    def __init__(self, modified: datetime, *, level: int = 1) -> None:
-        self._level = level
+    def __init__(self, modified: datetime) -> None:
         self._time = modified.hour << 11 | modified.minute << 5 | modified.second // 2
         self._date = (max(modified.year, 1980) - 1980) << 9 | modified.month << 5 | modified.day
         self._offset = 0
         self._count = 0
         self._directory = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by end()
 
-    def add(self, entries: Iterable[tuple[str, Buffer]]) -> bytes:
-        """Entries (a relative path with ``/``, and the file's bytes, below 4 GiB) one after another."""
+    def add(self, entries: Iterable[Packed]) -> bytes:
+        """Entries one after another."""
         out: list[Buffer] = []
-        for name, data in entries:
-            size = memoryview(data).nbytes
-            if size >= _MOST32:
-                raise ValueError("an entry is too large")
-            out += self._entry(name.encode(), data, size)
+        for entry in entries:
+            out += self._entry(entry)
         return b"".join(out)
 
-    def _entry(self, name: bytes, data: Buffer, size: int) -> tuple[bytes, bytes, Buffer]:
-        crc = zlib.crc32(data)
-        method, packed = _STORED, data
-        if self._level:
-            deflater = zlib.compressobj(self._level, zlib.DEFLATED, -zlib.MAX_WBITS)
-            method, packed = _DEFLATED, deflater.compress(data) + deflater.flush()
-        length = memoryview(packed).nbytes
+    def _entry(self, entry: Packed) -> tuple[bytes, bytes, Buffer]:
+        name, length = entry.name, len(entry.data)
         flags = 0 if name.isascii() else _UTF8
-        common = (flags, method, self._time, self._date, crc, length, size, len(name))
+        moment = (self._time, self._date)
+        common = (flags, entry.method, *moment, entry.crc, length, entry.size, len(name))
         local = _LOCAL.pack(b"PK\x03\x04", _VERSION, *common, 0)
         extra, offset, version = b"", self._offset, _VERSION
         if offset >= _MOST32:
             extra, offset, version = struct.pack("<HHQ", 1, 8, offset), _MOST32, _VERSION64
-        self._directory.write(
-            _CENTRAL.pack(
-                b"PK\x01\x02",
-                _MADE_BY_UNIX | version,
-                version,
-                *common,
-                len(extra),
-                0,
-                0,
-                0,
-                _REGULAR_FILE,
-                offset,
-            )
-            + name
-            + extra
-        )
+        made_by = _MADE_BY_UNIX | version
+        tail = (len(extra), 0, 0, 0, _REGULAR_FILE, offset)
+        central = _CENTRAL.pack(b"PK\x01\x02", made_by, version, *common, *tail)
+        self._directory.write(b"".join((central, name, extra)))
         self._offset += len(local) + len(name) + length
         self._count += 1
-        return local, name, packed
+        return local, name, entry.data
 
     def end(self) -> Iterator[bytes]:
         """The central directory; the archive is whole after it."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from backend.cards import columns
 from backend.cards.stream import CardStream
 from backend.formats.write_compressed import compressed
-from backend.formats.write_zip import ZipWriter
+from backend.formats.write_zip import ZipWriter, pack
 from backend.operations.export_options import ExportOptions
 
 
@@ -81,7 +81,8 @@ class ExportStream:
 
     def _zip(self) -> Iterator[bytes]:
         # What is compressed as a whole is smaller when its entries are not.
-        archive = ZipWriter(datetime.now(UTC), level=0 if self._options.compression else 1)
-        for entries in self._rows.entries():
-            yield archive.add(entries)
+        level = 0 if self._compression else 1
+        archive = ZipWriter(datetime.now(UTC))
+        for packed in self._rows.entries(lambda entries: pack(entries, level)):
+            yield archive.add(packed)
         yield from archive.end()

@@ -57,7 +57,7 @@ def test_side_by_side_gives_the_same_bytes(owner: UUID, small_ranges: None, shap
 def test_no_card_is_lost_where_ranges_meet(owner: UUID, small_ranges: None, count: int) -> None:
     operation = hostile.insert(owner, hostile.cards(count)) if count else uuid4()
     cards = CardStream(Selection(owner, "files"), width=3)
-    names = [name for entries in cards.entries() for name, _ in entries]
+    names = [name for entries in cards.entries(list) for name, _ in entries]
     assert cards.cards == count
     assert [name[-39:-3] for name in names] == [str(card_id(operation, index)) for index in range(count)]
 
@@ -169,7 +169,7 @@ def test_names_of_files_are_safe_and_unique(owner: UUID) -> None:
     hostile.insert(
         owner, [{"title": title, "body": "", "category": "c", "privacy_level": "PRIVATE"} for title in titles]
     )
-    names = [name for entries in CardStream(Selection(owner, "files")).entries() for name, _ in entries]
+    names = [name for entries in CardStream(Selection(owner, "files")).entries(list) for name, _ in entries]
     assert len(set(names)) == len(titles)
     for name in names:
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")

@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 
 from backend.formats import write_zip
-from backend.formats.write_zip import ZipWriter
+from backend.formats.write_zip import ZipWriter, pack
 
 WHEN = datetime(2026, 11, 24, 13, 14, 16)  # noqa: DTZ001 - zip times have no zone
 
 
 def archive(entries: list[tuple[str, bytes]], level: int = 1) -> bytes:
-    writer = ZipWriter(WHEN, level=level)
-    return b"".join([writer.add(entries[:3]), writer.add(entries[3:]), *writer.end()])
+    writer = ZipWriter(WHEN)
+    return b"".join(
+        [writer.add(pack(entries[:3], level)), writer.add(pack(entries[3:], level)), *writer.end()]
+    )
 
 
 ENTRIES = [
@@ -64,8 +66,8 @@ def test_more_entries_than_16_bits_count() -> None:
         for start in range(0, 70_000, 1_000):
             yield [(f"{number}.md", b"%d" % number) for number in range(start, start + 1_000)]
 
-    writer = ZipWriter(WHEN, level=0)
-    data = b"".join([*(writer.add(batch) for batch in batches()), *writer.end()])
+    writer = ZipWriter(WHEN)
+    data = b"".join([*(writer.add(pack(batch, 0)) for batch in batches()), *writer.end()])
     with zipfile.ZipFile(io.BytesIO(data)) as found:
         assert len(found.infolist()) == 70_000
         assert found.read("69999.md") == b"69999"
@@ -85,12 +87,11 @@ def test_offsets_beyond_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_entries() -> None:
     def peak(count: int) -> int:
-        writer = ZipWriter(WHEN, level=0)
+        writer = ZipWriter(WHEN)
         tracemalloc.start()
         for start in range(0, count, 500):
-            writer.add(
-                (f"some-longer-name-of-a-card-{number}.md", b"x") for number in range(start, start + 500)
-            )
+            numbers = range(start, start + 500)
+            writer.add(pack(((f"some-longer-name-of-a-card-{number}.md", b"x") for number in numbers), 0))
         for _ in writer.end():
             pass
         most = tracemalloc.get_traced_memory()[1]
