@@ -69,7 +69,8 @@ def measure(stack: dict[str, object], folder: Path, count: int) -> int:
     with target.open(encoding="utf-8", newline="") as file:
         rows = sum(1 for _ in csv.reader(file)) - 1
     print(
-        f"{count:,} cards: imported {imported:,} in {import_seconds:.1f} s, exported {rows:,} in {export_seconds:.1f} s"
+        f"{count:,} cards: imported {imported:,} in {import_seconds:.1f} s, "
+        f"exported {rows:,} in {export_seconds:.1f} s"
     )
     print(f"{'process':<12} {'idle MB':>8} {'import MB':>10} {'export MB':>10}")
     for name, most in sorted(meter.most.items()):

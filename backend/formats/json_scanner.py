@@ -21,6 +21,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _SPACE = re.compile(r"[ \t\n\r]*+")
+_BOM = b"\xef\xbb\xbf"
+_MOST_TOKENS = 400_000  # looked at, about a second: a place further on is told as after that
 _LONGEST_INTEGER = 4_300  # digits that Python converts
 
 
@@ -31,15 +33,36 @@ def refuse(what: str, text: str, position: int) -> MalformedBody:
     return MalformedBody(f"Request body is not valid JSON: {what} at line {line} column {column}")
 
 
-class Scanner:
-    """One pass over one text."""
+def decoded_text(body: bytes) -> str:
+    """The text of a body.
 
-    def __init__(self, text: str) -> None:
+    Raises:
+        MalformedBody: not UTF-8, or with a byte order mark.
+    """
+    if body.startswith(_BOM):
+        raise refuse("starts with a byte order mark", "", 0)
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = body[: error.start].decode("utf-8")
+        raise refuse("is not UTF-8", before, len(before)) from None
+
+
+class Scanner:
+    """One pass over one text, or over one value in it.
+
+    Args:
+        start: where the value begins.
+        depth: how many arrays and objects it stands in.
+    """
+
+    def __init__(self, text: str, start: int = 0, depth: int = 0) -> None:
         self._text = text
-        self._at = 0
-        self._start = 0  # of the mark read last
-        self._slices: list[bytes] = []
-        self._wanted: str | None = None
+        self._at = start
+        self._start = start  # of the mark read last
+        self._end = start
+        self._deepest = MAX_DEPTH - depth
+        self._tokens = 0
 
     def value(self) -> Any:
         """The whole text as a value.
@@ -47,34 +70,31 @@ class Scanner:
         Raises:
             MalformedBody: with line and column of the first thing wrong.
         """
-        kind, mark = self._next()
-        value = self._value(kind, mark)
+        value, _ = self.next_value()
         if self._at < len(self._text):
             raise refuse("text after the end", self._text, self._at)
         return value
 
-    def elements(self, name: str) -> list[bytes]:
-        """The bytes of each element of the array that is the top-level object's member ``name``."""
-        self._wanted = name
-        self.value()
-        return self._slices
+    def next_value(self) -> tuple[Any, int]:
+        """One value, and where it ends.
+
+        Raises:
+            MalformedBody: with line and column of the first thing wrong.
+        """
+        return self._value(*self._next()), self._end
 
     def _value(self, kind: str, mark: str) -> Any:
         stack: list[tuple[Any, str | None]] = []  # containers that are open, and the name being filled
-        starts: list[int] = []
         while True:
-            begun = self._start
             if mark in ("{", "[") and kind == "mark":
-                if len(stack) >= MAX_DEPTH:
+                if len(stack) >= self._deepest:
                     raise refuse(f"nested deeper than {MAX_DEPTH}", self._text, self._start)
                 container: Any = {} if mark == "{" else []
-                starts.append(begun)
                 kind, mark = self._next()
                 if mark == ("}" if container == {} and isinstance(container, dict) else "]") and (
                     kind == "mark"
                 ):
                     value = container
-                    begun = starts.pop()
                 else:
                     name = self._name(kind, mark, container) if isinstance(container, dict) else None
                     stack.append((container, name))
@@ -84,7 +104,6 @@ class Scanner:
             else:
                 value = self._scalar(kind, mark)
             while True:  # put the value where it belongs, and close what ends with it
-                ended = self._end
                 if not stack:
                     return value
                 container, name = stack[-1]
@@ -92,8 +111,6 @@ class Scanner:
                     container[name] = value
                 else:
                     container.append(value)
-                    if len(stack) == 2 and stack[0][1] == self._wanted and self._wanted is not None:
-                        self._slices.append(self._text[begun:ended].encode("utf-8"))
                 kind, mark = self._next()
                 if kind == "mark" and mark == ",":
                     kind, mark = self._next()
@@ -103,7 +120,6 @@ class Scanner:
                     break
                 if kind == "mark" and mark == ("}" if isinstance(container, dict) else "]"):
                     stack.pop()
-                    begun = starts.pop()
                     value = container
                     continue
                 raise refuse("expected a comma or an end", self._text, self._start)
@@ -132,6 +148,9 @@ class Scanner:
         return json.loads(mark)
 
     def _next(self) -> tuple[str, str]:
+        self._tokens += 1
+        if self._tokens > _MOST_TOKENS:
+            raise refuse("something is wrong in or after this value,", self._text, self._start)
         space = _SPACE.match(self._text, self._at)
         assert space is not None
         self._start = space.end()

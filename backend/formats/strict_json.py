@@ -1,24 +1,33 @@
 """JSON as RFC 8259 and RFC 7493 (I-JSON) have it: no duplicate names, no BOM, no NaN, no 1e999.
 
-The fast path lets C code do the work. Whatever it objects to is looked at again by the exact scanner,
-which knows where it is, and which splits what C code cannot: cards with lone surrogate escapes.
+The fast path lets C code do the work, an element at a time so that memory holds one of them decoded. C
+code does not see names that occur twice, so they are counted: every member has a ``":`` in the text, and
+what is decoded and written again has one less for each member that was dropped. That counts right where no
+name or string hides one (a space before the colon, an escaped quote or colon); such texts, and whatever
+C code objects to, go to ``json_walk``, which is exact and knows where it is.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import orjson
 
 from backend.core.errors import FieldError, ValidationFailed
-from backend.formats.json_scanner import MAX_DEPTH, Scanner, refuse
+from backend.formats.json_scanner import MAX_DEPTH, decoded_text
+from backend.formats.json_walk import is_deeper, walk
 
-_BOM = b"\xef\xbb\xbf"
 _raw_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_MEMBER = b'":'
+# What would make the count of members by ``":`` wrong.
+_HIDDEN = re.compile(rb'"[ \t\r\n]+:')
+_ESCAPED = (rb"\u0022", rb"\u003a", rb"\u003A")
+_CARDS, _ERRORS = "cards", "errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +44,10 @@ class Envelope:
 
 
 class _Suspicious(Exception):
-    """Something the exact scanner must look at."""
+    """Something the exact way must look at."""
 
 
-def parse_envelope(body: bytes, *, cards_key: str | None = "cards") -> Envelope:
+def parse_envelope(body: bytes, *, cards_key: str | None = _CARDS) -> Envelope:
     """Take a request body apart, strictly.
 
     Args:
@@ -49,109 +58,60 @@ def parse_envelope(body: bytes, *, cards_key: str | None = "cards") -> Envelope:
         MalformedBody: not JSON, with line and column (1-based, in characters).
         ValidationFailed: JSON, and not an object.
     """
-    try:
-        value = _checked(body)
-    except _Suspicious:
-        value = None
-    if value is None:  # refused, or null: the scanner tells which
-        scanner = Scanner(_decoded(body))
-        value = scanner.value()
+    if cards_key is not None:
+        try:
+            return _quick_envelope(body, cards_key)
+        except (_Suspicious, ValueError, RecursionError):
+            pass
+    arrays = () if cards_key is None else (cards_key, _ERRORS)
+    value, slices = walk(decoded_text(body), arrays)
     if not isinstance(value, dict):
         raise ValidationFailed(
             "Request body must be a JSON object", errors=(FieldError("", "must be an object"),)
         )
     if cards_key is None:
         return Envelope(value, None)
-    name = cards_key if cards_key in value or "errors" not in value else "errors"
-    if not isinstance(value.get(name), list):
-        return Envelope(value, None)
-    fields = {key: member for key, member in value.items() if key != name}
-    return Envelope(fields, _elements(body, name))
+    name = cards_key if cards_key in value or _ERRORS not in value else _ERRORS
+    fields = {key: member for key, member in value.items() if key != name or name not in slices}
+    return Envelope(fields, slices.get(name))
 
 
 def read_value(raw: bytes) -> Any:
-    """One JSON text, as strictly.
+    """One JSON text, as strictly, with integers of any size.
+
+    Raises:
+        MalformedBody: with line and column.
+    """
+    return walk(decoded_text(raw))[0]
+
+
+def check(raw: bytes) -> Any:
+    """``read_value`` at the speed of C, for looking at what is there: large integers may come as floats.
 
     Raises:
         MalformedBody: with line and column.
     """
     try:
-        return _checked(raw)
-    except _Suspicious:
-        return Scanner(_decoded(raw)).value()
-
-
-def _checked(body: bytes) -> Any:
-    """The value, if C code finds nothing wrong with it."""
-    if body.startswith(_BOM):
-        raise _Suspicious
-    try:
-        value = _loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise _Suspicious from None
-    if _is_deeper(value, MAX_DEPTH):
-        raise _Suspicious
+        if _hides_members(raw):
+            raise _Suspicious
+        value = orjson.loads(raw)
+        if raw.count(_MEMBER) != orjson.dumps(value).count(_MEMBER) or _nests(raw, value, MAX_DEPTH):
+            raise _Suspicious
+    except (_Suspicious, ValueError, RecursionError):
+        return read_value(raw)
     return value
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise _Suspicious
-    return made
+def raw_members(raw: bytes) -> dict[str, bytes]:
+    """The members of an object that ``check`` has passed, each as it stands; of nothing else.
 
-
-def _constant(_: str) -> Any:
-    raise _Suspicious
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise _Suspicious
-    return number
-
-
-_loads = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float).decode
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether arrays and objects nest deeper than ``levels``; one generation at a time, no recursion."""
-    generation: Iterable[Any] = [value]
-    while levels >= 0:
-        generation = (
-            [
-                child
-                for one in generation
-                if isinstance(one, dict | list)
-                for child in (one.values() if isinstance(one, dict) else one)
-                if isinstance(child, dict | list)
-            ]
-            if levels
-            else generation
-        )
-        if not generation:
-            return False
-        levels -= 1
-    return True
-
-
-def _elements(body: bytes, name: str) -> list[bytes]:
-    """The bytes of each element of a member that is an array."""
+    Raises:
+        MalformedBody: it was not checked.
+    """
     try:
-        return [bytes(one) for one in _raw_elements(_raw_members(body)[name])]
-    except msgspec.MsgspecError:
-        return Scanner(_decoded(body)).elements(name)
-
-
-def _decoded(body: bytes) -> str:
-    if body.startswith(_BOM):
-        raise refuse("starts with a byte order mark", "", 0)
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = body[: error.start].decode("utf-8")
-        raise refuse("is not UTF-8", before, len(before)) from None
+        return {name: bytes(member) for name, member in _raw_members(raw).items()}
+    except msgspec.MsgspecError:  # a lone surrogate
+        return walk(decoded_text(raw), members=True)[1]  # type: ignore[return-value]
 
 
 def elements_of(body: bytes) -> list[bytes] | None:
@@ -160,10 +120,60 @@ def elements_of(body: bytes) -> list[bytes] | None:
     Raises:
         MalformedBody: not JSON.
     """
-    value = read_value(body)
-    if isinstance(value, list):
+    if not body.lstrip(b" \t\r\n").startswith(b"["):
         try:
-            return [bytes(one) for one in _raw_elements(body)]
-        except msgspec.MsgspecError:
-            return Scanner('{"cards":' + _decoded(body) + "}").elements("cards")
-    return parse_envelope(body).cards if isinstance(value, dict) else None
+            return parse_envelope(body).cards
+        except ValidationFailed:
+            return None
+    # One way for both: an array becomes an envelope's. The place of an error is told in the text as sent.
+    try:
+        return _quick_envelope(b'{"cards":' + body + b"}", _CARDS).cards
+    except (_Suspicious, ValueError, RecursionError):
+        return walk(decoded_text(body), (None,))[1].get(None)
+
+
+def _quick_envelope(body: bytes, cards_key: str) -> Envelope:
+    """The envelope, if C code finds nothing wrong with it.
+
+    Raises:
+        _Suspicious, ValueError: the exact way must look at it.
+    """
+    if _hides_members(body):
+        raise _Suspicious
+    members = _raw_members(body)
+    name = cards_key if cards_key in members or _ERRORS not in members else _ERRORS
+    cards: list[bytes] | None = None
+    fields: dict[str, Any] = {}
+    found = len(members)
+    for key, raw in members.items():
+        text = bytes(raw)
+        if key == name and text[:1] == b"[":
+            cards = [bytes(element) for element in _raw_elements(text)]
+            found += _members_in(cards, MAX_DEPTH - 2)
+        else:
+            found += _members_in([text], MAX_DEPTH - 1)
+            fields[key] = walk(decoded_text(text))[0]  # exact, and small beside the cards
+    if found != body.count(_MEMBER):
+        raise _Suspicious
+    return Envelope(fields, cards)
+
+
+def _members_in(texts: Iterable[bytes], depth: int) -> int:
+    """How many ``":`` there are once each text was decoded, which drops members that occur twice."""
+    loads, dumps = orjson.loads, orjson.dumps
+    count = 0
+    for text in texts:
+        value = loads(text)
+        count += dumps(value).count(_MEMBER)
+        if _nests(text, value, depth):
+            raise _Suspicious
+    return count
+
+
+def _nests(text: bytes, value: Any, depth: int) -> bool:
+    """Whether it nests deeper; looked at closely only where there are brackets enough."""
+    return text.count(b"[") + text.count(b"{") > depth and is_deeper(value, depth)
+
+
+def _hides_members(text: bytes) -> bool:
+    return any(mark in text for mark in _ESCAPED) or _HIDDEN.search(text) is not None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,6 +135,15 @@ def test_redis_has_a_password_an_append_only_file_and_never_evicts(compose):
     assert "redis_pass" not in line  # a command's arguments are visible to other processes
 
 
+def copy(source: Path, target: Path) -> None:
+    """What is committed or would be, without the tests and what running left behind."""
+    if source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+        return
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+
+
 class TestTheImage:
     dockerfile = (ROOT / "Dockerfile").read_text()
 
@@ -146,6 +158,25 @@ class TestTheImage:
         user = [line.split()[1] for line in last.splitlines() if line.startswith("USER ")]
         assert user == ["10001:10001"]
         assert load()["services"]["api"]["user"] == user[0]
+
+    def test_carries_every_file_that_the_code_reads(self, tmp_path):
+        """Built as the image builds it, without what .dockerignore leaves out."""
+        for line in self.dockerfile.splitlines():
+            if line.startswith("COPY ") and "--from" not in line:
+                for source in line.split()[1:-1]:
+                    copy(ROOT / source, tmp_path / source)
+        build = "from setuptools.build_meta import build_wheel; print(build_wheel('.'))"
+        done = subprocess.run(
+            [sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        with zipfile.ZipFile(tmp_path / done.stdout.splitlines()[-1]) as wheel:
+            packed = set(wheel.namelist())
+        files = {
+            str(path.relative_to(tmp_path)) for path in (tmp_path / "backend").rglob("*") if path.is_file()
+        }
+        assert files - packed == set()
+        assert "main.py" in packed
 
     def test_copies_only_what_exists_and_is_not_ignored(self):
         kept = {
