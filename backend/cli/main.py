@@ -104,3 +104,7 @@ def main() -> None:
         sys.exit(0)
     except failures.expected() as error:
         sys.exit(failures.report(error))
+
+
+if __name__ == "__main__":
+    main()
