@@ -1,4 +1,8 @@
-"""Around every request: its id, its log line, its time, the headers of its answer. Pure ASGI."""
+"""Around every request: its id, its log line, its time, the headers of its answer. Pure ASGI.
+
+Errors that nobody expected are answered here too: Starlette answers them outside of every middleware, where
+they would carry none of these headers.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.api import problems
 from backend.api.dependencies import RATE_FIELDS
 from backend.api.metrics import REQUEST_SECONDS
 from backend.core.ids import new_id
@@ -46,7 +51,7 @@ class AroundRequests:
         request_id = _request_id(request)
         request.state.request_id = request_id
         began = time.perf_counter()
-        status = 500
+        status = 0
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -59,8 +64,13 @@ class AroundRequests:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, answer)
+        except Exception as error:
+            if status:  # half an answer was sent: only breaking the connection off says so
+                raise
+            response = await problems.unexpected(request, error)
+            await response(scope, receive, answer)
         finally:
-            _note(scope, status, time.perf_counter() - began)
+            _note(scope, status or 500, time.perf_counter() - began)
 
 
 def _request_id(request: Request) -> str:

@@ -72,11 +72,10 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of this app as a problem document."""
+    """Answer every expected error of this app as a problem document; ``middleware`` answers the others."""
     app.add_exception_handler(e.ExtrophiError, _domain)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def problem(
@@ -111,7 +110,7 @@ async def _domain(request: Request, error: Exception) -> Response:
     assert isinstance(error, e.ExtrophiError)
     status = status_of(error)
     if status == 500:
-        return await _unexpected(request, error)
+        return await unexpected(request, error)
     headers: dict[str, str] = {}
     if isinstance(error, e.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
@@ -139,7 +138,8 @@ async def _framework(request: Request, error: Exception) -> Response:
     return problem(request, error.status_code, detail, code, headers=dict(error.headers or {}))
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+async def unexpected(request: Request, error: Exception) -> Response:
+    """503 when it is the database's state, else 500, which says no more than the request's id; logged."""
     if is_down(error) or is_transient(error):
         detail = "The database is not available. Try again shortly."
         return problem(request, 503, detail, e.Unavailable.code, headers={"Retry-After": RETRY_SECONDS})

@@ -119,7 +119,7 @@ def _headers(file: Download) -> dict[str, str]:
         "Content-Disposition": f'attachment; filename="{file.file_name}"',
         "Repr-Digest": f"sha-256=:{digest}:",
         "Digest": f"SHA-256={digest}",
-        "Cache-Control": "private, no-cache",
+        "Cache-Control": "private, no-store",
     }
 
 
