@@ -18,13 +18,21 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 class Proxy:
     """``127.0.0.1:port`` leads to ``target()`` until told otherwise. Its loop runs in a thread of its own.
 
+    Args:
+        observe: shown each chunk before it is passed on: ``observe(connection number, to server, bytes)``.
+
     Attributes:
         port: where it listens.
         connections: how many it has taken so far.
     """
 
-    def __init__(self, target: Callable[[], tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        target: Callable[[], tuple[str, int]],
+        observe: Callable[[int, bool, bytes], None] = lambda connection, to_server, data: None,
+    ) -> None:
         self._target = target
+        self._observe = observe
         self._delay = 0.0
         self._refusing = False
         self._open = asyncio.Event()  # clear: bytes are swallowed, nobody is told
@@ -80,6 +88,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        number = self.connections
         if self._refusing:
             _reset(writer)
             return
@@ -91,18 +100,23 @@ class Proxy:
         pair = (writer, back)
         self._pairs.add(pair)
         try:
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+            await asyncio.gather(
+                self._pump(reader, back, (number, True)), self._pump(there, writer, (number, False))
+            )
         finally:
             self._pairs.discard(pair)
             for one in pair:
                 one.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: tuple[int, bool]
+    ) -> None:
         with contextlib.suppress(OSError, RuntimeError):
             while data := await reader.read(CHUNK):
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 await self._open.wait()
+                self._observe(*way, data)
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
