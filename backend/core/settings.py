@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     )
     cors_allow_origins: str = Field("", description="Comma-separated origins; empty: CORS is off.")
     health_cache_seconds: float = Field(0.5, description="How long a health answer is reused.")
+    prometheus_multiproc_dir: Path | None = Field(
+        None,
+        description="An empty folder that several API processes share, so that /metrics adds them up.",
+    )
 
     # --- faults (tests only) ---------------------------------------------------------------------
     failpoint: str | None = Field(None, description="Name of the failpoint that is on; tests only.")

@@ -35,7 +35,7 @@ class _Held:
     """The client of one process and one address, and when it last failed."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.pid = url, os.getpid()
+        self.pid = os.getpid()
         self.paused_until = 0.0
         self.client: Redis = Redis.from_url(
             url,
@@ -48,28 +48,26 @@ class _Held:
 
 
 _lock = threading.Lock()
-_held: _Held | None = None
+_held: dict[str, _Held] = {}  # by address: REDIS_URL's, and the broker's where that is another
 
 
-def _current() -> _Held:
-    global _held
-    url = get_settings().redis_url
-    held = _held
-    if held is None or held.url != url or held.pid != os.getpid():
+def _current(url: str) -> _Held:
+    held = _held.get(url)
+    if held is None or held.pid != os.getpid():
         with _lock:
-            held = _held
-            if held is None or held.url != url or held.pid != os.getpid():
-                held = _held = _Held(url)
+            held = _held.get(url)
+            if held is None or held.pid != os.getpid():
+                held = _held[url] = _Held(url)
     return held
 
 
-def ask(call: Callable[[Redis], T]) -> T:
-    """``call`` with this process's client.
+def ask(call: Callable[[Redis], T], url: str | None = None) -> T:
+    """``call`` with this process's client of REDIS_URL, or of another address.
 
     Raises:
         RedisDown: when it fails or takes longer than ``PATIENCE_SECONDS``, and for ``PAUSE_SECONDS`` after.
     """
-    held = _current()
+    held = _current(url or get_settings().redis_url)
     if time.monotonic() < held.paused_until:
         raise RedisDown("Redis did not answer a moment ago")
     try:
@@ -95,9 +93,9 @@ def run_script(sha: str, source: str, keys: list[str], arguments: list[Any]) -> 
 
 
 def forget() -> None:
-    """Close the client and forget that Redis was down. Tests call it; forks need not."""
-    global _held
+    """Close the clients and forget that Redis was down. Tests call it; forks need not."""
     with _lock:
-        if _held is not None and _held.pid == os.getpid():
-            _held.client.close()
-        _held = None
+        for held in _held.values():
+            if held.pid == os.getpid():
+                held.client.close()
+        _held.clear()

@@ -15,8 +15,10 @@ from backend.core.errors import Unavailable
 from backend.core.settings import Settings, get_settings
 from backend.db import tenants
 
+_PROBE_STATEMENT_SECONDS = 5
 _lock = threading.Lock()
 _engine: Engine | None = None
+_probe_engine: Engine | None = None
 
 
 def make_engine(settings: Settings, *, statement_timeout_seconds: int, application: str) -> Engine:
@@ -59,11 +61,13 @@ def make_engine(settings: Settings, *, statement_timeout_seconds: int, applicati
 
 def configure(*, statement_timeout_seconds: int | None = None, application: str = "extrophi") -> Engine:
     """Make this process's engine. Call it after a fork, never before."""
-    global _engine
+    global _engine, _probe_engine
     settings = get_settings()
     with _lock:
-        if _engine is not None:
-            _engine.dispose(close=False)
+        for engine in (_engine, _probe_engine):
+            if engine is not None:
+                engine.dispose(close=False)
+        _probe_engine = None
         _engine = make_engine(
             settings,
             statement_timeout_seconds=statement_timeout_seconds or settings.db_statement_timeout_seconds,
@@ -79,11 +83,12 @@ def get_engine() -> Engine:
 
 def dispose() -> None:
     """Close every pooled connection and forget the engine."""
-    global _engine
+    global _engine, _probe_engine
     with _lock:
-        if _engine is not None:
-            _engine.dispose()
-        _engine = None
+        for engine in (_engine, _probe_engine):
+            if engine is not None:
+                engine.dispose()
+        _engine = _probe_engine = None
 
 
 def is_transient(error: BaseException) -> bool:
@@ -164,7 +169,22 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
     return raw
 
 
+@contextmanager
+def aside() -> Iterator[Connection]:
+    """An autocommit connection beside the pool, for probes: they do not wait behind those who work."""
+    global _probe_engine
+    with _lock:
+        if _probe_engine is None:
+            two = get_settings().model_copy(update={"db_pool_size": 2, "db_pool_overflow": 0})
+            _probe_engine = make_engine(
+                two, statement_timeout_seconds=_PROBE_STATEMENT_SECONDS, application="extrophi probe"
+            )
+        engine = _probe_engine
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
 def ping() -> None:
-    """One round trip. Raises whatever PostgreSQL raises."""
-    with autocommit() as connection:
+    """One round trip beside the pool. Raises whatever PostgreSQL raises."""
+    with aside() as connection:
         connection.execute(text("SELECT 1"))

@@ -14,6 +14,7 @@ from typing import Any
 from celery.signals import heartbeat_sent, worker_ready, worker_shutdown
 from redis import Redis
 
+from backend.core.settings import get_settings
 from backend.db import redis_client
 from backend.db.redis_client import RedisDown
 from backend.queue.celery_app import app
@@ -42,22 +43,20 @@ def workers_alive() -> int:
 
 
 def queue() -> Queue:
-    """The queue, in one round trip.
+    """The queue: its messages are the broker's, its workers are noted in REDIS_URL's Redis.
 
     Raises:
         RedisDown: when Redis does not answer in time.
     """
-    since = time.time() - ALIVE_SECONDS
 
     def read(client: Redis) -> list[Any]:
         with client.pipeline(transaction=False) as pipe:
             pipe.llen(app.conf.task_default_queue)
-            pipe.zcount(WORKERS, since, "+inf")
             pipe.info("memory")
             return list(pipe.execute())
 
-    length, workers, memory = redis_client.ask(read)
-    return Queue(int(length), int(workers), int(memory["used_memory"]))
+    length, memory = redis_client.ask(read, get_settings().broker_url)
+    return Queue(int(length), workers_alive(), int(memory["used_memory"]))
 
 
 def _note(sender: Any) -> None:
