@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 
 SLUG_LENGTH = 60
@@ -35,15 +36,16 @@ def slug(title: str) -> str:
     return _NOT_SLUG.sub("-", text.lower()).strip("-")[:SLUG_LENGTH].rstrip("-") or "card"
 
 
-def fingerprint(title: str, body: str, external_id: str | None) -> bytes:
+def fingerprint(title: bytes, body: bytes, external_id: str | None) -> bytes:
     """16 bytes that are equal exactly when two cards of one owner are the same card.
 
-    The ``external_id`` decides where there is one; otherwise title and body do. BLAKE2b with 128 bits:
-    no second look at the text is needed.
+    The ``external_id`` decides where there is one; otherwise title and body (in UTF-8) do. BLAKE2b with
+    128 bits: no second look at the text is needed.
     """
     if external_id is not None:
-        return blake2b(external_id.encode(), digest_size=16, person=b"external").digest()
-    head = title.encode()
-    return blake2b(
-        len(head).to_bytes(4, "big") + head + body.encode(), digest_size=16, person=b"content"
-    ).digest()
+        return _external(external_id.encode()).digest()
+    return _content(b"%b%b%b" % (len(title).to_bytes(4, "big"), title, body)).digest()
+
+
+_external = partial(blake2b, digest_size=16, person=b"external")
+_content = partial(blake2b, digest_size=16, person=b"content")

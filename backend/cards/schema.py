@@ -87,7 +87,8 @@ def read_card(raw: bytes) -> CardIn | CardProblem:
         raw: the record's JSON, already known to be valid JSON (lone surrogate escapes allowed).
 
     Returns:
-        The card with ``privacy_level`` in capitals, or the first problem found. Never raises for bad input.
+        The card with ``privacy_level`` in capitals and an empty ``source_platform`` as none (a table has
+        one empty cell for both), or the first problem found. Never raises for bad input.
     """
     try:
         card = _decode(raw)
@@ -104,6 +105,7 @@ def read_card(raw: bytes) -> CardIn | CardProblem:
     ):
         return _diagnose(raw, card)
     card.privacy_level = level
+    card.source_platform = card.source_platform or None
     return card
 
 
@@ -124,7 +126,7 @@ def _diagnose(raw: bytes, card: CardIn | None = None) -> CardIn | CardProblem:
     if not isinstance(value, dict):
         return CardProblem("not_an_object", "A card must be a JSON object")
     if value.keys() >= WRAPPER and isinstance(value["card"], dict):
-        return read_card(json.dumps(value["card"], ensure_ascii=True).encode())
+        return read_card(_member(raw, "card", value))
     problem = _find_problem(value)
     if problem is not None:
         title = value.get("title")
@@ -138,9 +140,18 @@ def _diagnose(raw: bytes, card: CardIn | None = None) -> CardIn | CardProblem:
         # Valid for the rules above and refused by the decoder: a number or a date out of its range.
         return CardProblem("invalid_value", "The card has a value that cannot be read")
     card.privacy_level = card.privacy_level.upper()
+    card.source_platform = card.source_platform or None
     if card.created_at is not None:
         card.created_at = _aware(card.created_at)
     return card
+
+
+def _member(raw: bytes, name: str, value: dict[str, Any]) -> bytes:
+    """A member as it is written, its numbers digit by digit; written anew only where it cannot be cut out."""
+    try:
+        return bytes(msgspec.json.decode(raw, type=dict[str, Raw])[name])
+    except msgspec.MsgspecError:  # a lone surrogate somewhere
+        return json.dumps(value[name], ensure_ascii=True).encode()
 
 
 def _find_problem(value: dict[str, Any]) -> CardProblem | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import Connection, text
 
 from backend.cards.rules import fingerprint, slug
@@ -22,44 +22,50 @@ _COLUMNS = (
 )
 _COPY = f"COPY cards ({_COLUMNS}) FROM STDIN (FORMAT binary)"
 _UNPUBLISHED = c.FALSE + c.NULL + c.NULL
+_KEPT = 1_000  # different values of one kind that are kept encoded
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, gc=False):
     """One card on its way into the table. ``data`` is its encoded COPY row."""
 
     index: int
-    id: UUID
+    number: int  # the id as a number
     fingerprint: bytes
     card: CardIn
     published_url: str | None
     data: bytes
 
+    @property
+    def id(self) -> UUID:
+        return UUID(int=self.number)
+
 
 class RowBuilder:
-    """Turns valid cards of one part into COPY rows; what is equal for all of them is encoded once."""
+    """Turns valid cards of one part into COPY rows; what is equal for many of them is encoded once."""
 
     def __init__(
         self, owner: UUID, operation_id: UUID, published_levels: frozenset[str], base_url: str, now: datetime
     ) -> None:
         self._operation = operation_id.int & ~0xFFFFFF
-        self._short = short_card(operation_id, 0)[:-6]
+        self._short = "-" + short_card(operation_id, 0)[:-6]
         self._levels = published_levels
         self._base = base_url.rstrip("/") + "/cards/"
         self._head = c.fields(17) + c.length(16)
         self._owner = c.raw(owner.bytes) + c.length(16)
         self._now = c.timestamptz(now)
         self._published = c.TRUE + self._now
+        self._words = _Encoded(c.text)  # categories, levels, platforms
+        self._tags = _Encoded(lambda tags: c.text_array(list(tags)))
 
     def build(self, index: int, card: CardIn) -> Row:
         """Apply the publishing rules and encode one card."""
         number = self._operation | index
-        url = None
-        publishing = _UNPUBLISHED
+        title, body, words = card.title.encode(), card.body.encode(), self._words
+        same = fingerprint(title, body, card.external_id)
+        url, publishing = None, _UNPUBLISHED
         if card.privacy_level in self._levels:
-            url = f"{self._base}{slug(card.title)}-{self._short}{index:06x}"
+            url = f"{self._base}{slug(card.title)}{self._short}{index:06x}"
             publishing = self._published + c.text(url)
-        same = fingerprint(card.title, card.body, card.external_id)
         data = b"".join(
             (
                 self._head,
@@ -69,24 +75,38 @@ class RowBuilder:
                 self._now,
                 self._now if card.created_at is None else c.timestamptz(card.created_at),
                 publishing,
-                c.text(card.title),
-                c.text(card.body),
-                c.text(card.category),
-                c.text(card.privacy_level),
-                c.text_array(card.tags),
-                c.text(card.source_platform),
+                c.length(len(title)),
+                title,
+                c.length(len(body)),
+                body,
+                words[card.category],
+                words[card.privacy_level],
+                self._tags[tuple(card.tags)] if card.tags else c.EMPTY_TEXT_ARRAY,
+                words[card.source_platform],
                 c.text(card.source_url),
                 c.text(card.external_id),
                 c.jsonb(metadata_bytes(card)),
             )
         )
-        return Row(index, UUID(int=number), same, card, url, data)
+        return Row(index, number, same, card, url, data)
 
 
-def insert(connection: Connection, rows: Sequence[Row]) -> None:
-    """COPY rows into cards, in the caller's transaction. Raises what PostgreSQL raises."""
-    if rows:
-        c.copy_rows(driver(connection), _COPY, [row.data for row in rows])
+class _Encoded(dict[Any, bytes]):
+    """Fields that many cards have in common, by value; those seen first are kept, so memory is bounded."""
+
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        self._encode = encode
+
+    def __missing__(self, value: Any) -> bytes:
+        data = self._encode(value)
+        if len(self) < _KEPT:
+            self[value] = data
+        return data
+
+
+def insert(connection: Connection, rows: Iterable[Row]) -> None:
+    """COPY rows into cards as they come, in the caller's transaction. Raises what PostgreSQL raises."""
+    c.copy_rows(driver(connection), _COPY, (row.data for row in rows))
 
 
 # One index look-up per key, whatever the planner knows of the table: OFFSET 0 keeps it from walking the

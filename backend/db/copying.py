@@ -7,6 +7,7 @@ big-endian. Encoding whole rows here is several times faster than adapting value
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,9 +19,10 @@ NULL = b"\xff\xff\xff\xff"
 TRUE = b"\x00\x00\x00\x01\x01"
 FALSE = b"\x00\x00\x00\x01\x00"
 _TEXT_OID = (25).to_bytes(4, "big")
-_EMPTY_TEXT_ARRAY = b"\x00\x00\x00\x0c" + bytes(8) + _TEXT_OID
+EMPTY_TEXT_ARRAY = b"\x00\x00\x00\x0c" + bytes(8) + _TEXT_OID  # no dimensions
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CHUNK_BYTES = 64 * 1024
 _LENGTHS = [length.to_bytes(4, "big") for length in range(4096)]
 
 
@@ -67,7 +69,7 @@ def timestamptz(value: datetime | None) -> bytes:
 def text_array(values: list[str] | None) -> bytes:
     """A one-dimensional text[] field; null becomes the empty array."""
     if not values:
-        return _EMPTY_TEXT_ARRAY
+        return EMPTY_TEXT_ARRAY
     items = [text(value) for value in values]
     body = b"".join(
         (b"\x00\x00\x00\x01\x00\x00\x00\x00", _TEXT_OID, length(len(items)), b"\x00\x00\x00\x01", *items)
@@ -75,7 +77,18 @@ def text_array(values: list[str] | None) -> bytes:
     return length(len(body)) + body
 
 
-def copy_rows(connection: psycopg.Connection[Any], statement: str, rows: list[bytes]) -> None:
-    """Send encoded rows through ``statement`` (``COPY … FROM STDIN (FORMAT binary)``) in one write."""
+def copy_rows(connection: psycopg.Connection[Any], statement: str, rows: Iterable[bytes]) -> None:
+    """Send encoded rows through ``statement`` (``COPY … FROM STDIN (FORMAT binary)``) as they come.
+
+    What is sent waits in the socket: PostgreSQL stores the first rows while the next ones are being made.
+    """
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        copy.write(b"".join((HEADER, *rows, TRAILER)))
+        waiting, size = [HEADER], 0
+        for row in rows:
+            waiting.append(row)
+            size += len(row)
+            if size >= _CHUNK_BYTES:
+                copy.write(b"".join(waiting))
+                waiting, size = [], 0
+        waiting.append(TRAILER)
+        copy.write(b"".join(waiting))

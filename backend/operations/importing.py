@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 import psycopg
@@ -53,11 +53,11 @@ class _Import:
         )
 
     def run(self) -> PartResult:
-        rows = self.read()
+        rows: Iterable[Row] = self.read()
         changes: list[Change] = []
         mode = self.options.get("on_duplicate", "create")
         if mode != "create":
-            rows, changes = self.sort_out(mode, rows)
+            rows, changes = self.sort_out(mode, list(rows))
         inserted = self.insert(rows)
         self.result.imported = len(inserted)
         changed = self.update(changes)
@@ -65,11 +65,11 @@ class _Import:
         self.award(inserted, changed)
         return self.result
 
-    def read(self) -> list[Row]:
+    def read(self) -> Iterator[Row]:
+        """The part's cards one by one, as rows; what is no card fails."""
         source = self.options.get("source") or {"name": "json", "context": {}}
         name, context, options = source["name"], source["context"], self.options
         plain, build, first = name in PLAIN, self.builder.build, self.claim.first_index
-        rows: list[Row] = []
         for index, raw in enumerate(self.records, first):
             card = read_card(raw) if plain else None
             if not isinstance(card, CardIn):
@@ -82,10 +82,9 @@ class _Import:
                 elif card is None or mapped != raw:
                     card = read_card(mapped)
             if isinstance(card, CardIn):
-                rows.append(build(index, card))
+                yield build(index, card)
             else:
                 self.fail(index, card.code, card.message, card.field, card.title)
-        return rows
 
     def sort_out(self, mode: str, rows: list[Row]) -> tuple[list[Row], list[Change]]:
         """Part the new from the known, as ``on_duplicate`` says; of equals the first is the card."""
@@ -109,22 +108,24 @@ class _Import:
                 self.skip(row.index, earlier.id)
         return list(new.values()), list(changes.items())
 
-    def insert(self, rows: Sequence[Row]) -> list[Row]:
-        """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
-        if not rows:
-            return []
+    def insert(self, rows: Iterable[Row]) -> list[Row]:
+        """COPY rows as they are read; where PostgreSQL refuses them, halve until each bad card is named."""
+        reading, taken = iter(rows), list[Row]()
         try:
             with self.connection.begin_nested():
-                cards.insert(self.connection, rows)
+                cards.insert(self.connection, _noting(reading, taken))
         except (psycopg.Error, exc.DBAPIError) as error:
             if not is_refusal(error):
                 raise
-            if len(rows) == 1:
-                self.refuse(rows[0], error)
+            taken.extend(reading)  # those that were not read yet when it refused
+            if not taken:
+                raise
+            if len(taken) == 1:
+                self.refuse(taken[0], error)
                 return []
-            middle = len(rows) // 2
-            return [*self.insert(rows[:middle]), *self.insert(rows[middle:])]
-        return list(rows)
+            middle = len(taken) // 2
+            return [*self.insert(taken[:middle]), *self.insert(taken[middle:])]
+        return taken
 
     def update(self, changes: Sequence[Change]) -> list[Change]:
         """Overwrite known cards; those refused are named one by one, like new ones."""
@@ -173,6 +174,13 @@ class _Import:
         row = self.row_numbers[offset] if self.row_numbers else None
         self.result.failed += 1
         self.result.errors.append(ItemError(index, code, message, field, title, row, self.records[offset]))
+
+
+def _noting(rows: Iterator[Row], taken: list[Row]) -> Iterator[Row]:
+    """``rows``, each put into ``taken`` as it passes."""
+    for row in rows:
+        taken.append(row)
+        yield row
 
 
 def original(error: BaseException) -> BaseException | None:
