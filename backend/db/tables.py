@@ -239,11 +239,11 @@ owner_turns = Table(
 )
 
 # Append-only: a trigger refuses UPDATE, DELETE and TRUNCATE. No foreign keys to cards or operations:
-# the books outlive both.
+# the books outlive both. That users exist and stay is held by triggers, once per statement (decision 0008).
 extropy_ledger = Table(
     "extropy_ledger",
     metadata,
-    Column("user_id", Uuid, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
+    Column("user_id", Uuid, nullable=False),
     Column("card_id", Uuid, nullable=False),
     Column("operation_id", Uuid, nullable=False),
     Column("created_at", TIME, nullable=False, server_default=NOW),

@@ -156,9 +156,6 @@ def upgrade() -> None:
         sa.Column("amount", sa.Numeric(precision=20, scale=8), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.CheckConstraint("amount <> 0", name=op.f("ck_extropy_ledger_amount_not_zero")),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_extropy_ledger_user_id"), ondelete="RESTRICT"
-        ),
         sa.PrimaryKeyConstraint("card_id", "reason", name=op.f("pk_extropy_ledger")),
     )
     op.create_index(
@@ -324,6 +321,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'PENDING'"),
     )
     _append_only("extropy_ledger")
+    _owners_of_awards()
     # Payloads are zstd already: trying to compress them again costs time and gains nothing.
     op.execute("ALTER TABLE operation_parts ALTER COLUMN payload SET STORAGE EXTERNAL")
     op.execute("ALTER TABLE operation_parts ALTER COLUMN outcomes SET STORAGE EXTERNAL")
@@ -349,3 +347,47 @@ def _append_only(table: str) -> None:
         FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()
         """
     )
+
+
+def _owners_of_awards() -> None:
+    """Awards belong to users, and users with awards stay: a foreign key that looks once per statement.
+
+    PostgreSQL's own looks at the user once per row: two fifths of the time of awarding a part.
+    """
+    op.execute(
+        """
+        CREATE FUNCTION extropy_ledger_has_owners() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            -- The lock of a foreign key: whoever deletes the user waits for us, or we find nobody.
+            PERFORM 1 FROM users WHERE id IN (SELECT user_id FROM added) FOR KEY SHARE;
+            IF EXISTS (SELECT user_id FROM added EXCEPT SELECT id FROM users) THEN
+                RAISE EXCEPTION 'an award needs a user' USING ERRCODE = 'foreign_key_violation';
+            END IF;
+            RETURN NULL;
+        END $$
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER extropy_ledger_has_owners AFTER INSERT ON extropy_ledger
+        REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION extropy_ledger_has_owners()
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION users_with_awards_stay() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'TRUNCATE' OR EXISTS (SELECT 1 FROM extropy_ledger WHERE user_id = OLD.id) THEN
+                RAISE EXCEPTION 'users with awards stay' USING ERRCODE = 'foreign_key_violation';
+            END IF;
+            RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+        END $$
+        """
+    )
+    for event, each in (("DELETE OR UPDATE OF id", "ROW"), ("TRUNCATE", "STATEMENT")):
+        op.execute(
+            f"""
+            CREATE TRIGGER users_with_awards_stay_{each.lower()} BEFORE {event} ON users
+            FOR EACH {each} EXECUTE FUNCTION users_with_awards_stay()
+            """
+        )
