@@ -50,10 +50,10 @@ def run(options: Options) -> Iterator[Result]:
         owner, key = stack.new_user()
         _filled(stack, cards, owner)
         with Caller(stack.base_url, key) as caller:
+            yield from _memory(stack, caller, options)  # first: what children that did nothing yet need
             for name in GOALS:
                 for compression in COMPRESSIONS:
                     yield _operation(stack, caller, owner, name, compression, options)
-            yield from _memory(stack, caller, options)
 
 
 def _in_process(
@@ -111,7 +111,7 @@ def _operation(
 
 
 def _memory(stack: RunningStack, caller: Caller, options: Options) -> Iterator[Figure]:
-    """Every format once more, uncompressed and zstd, with memory watched."""
+    """Every format, uncompressed and zstd, with the memory of fresh processes watched."""
     with watched(stack) as memory:
         for name in GOALS:
             for compression in (None, "zstd"):
@@ -123,7 +123,7 @@ def _memory(stack: RunningStack, caller: Caller, options: Options) -> Iterator[F
         memory.growth[CHILD] / MB,
         "MB",
         at_most=GROWTH_MB,
-        note="largest peak of a child less what it had before these exports",
+        note="largest peak of a child less what it had when fresh; every format, uncompressed and zstd",
     )
 
 

@@ -1,9 +1,10 @@
-"""Plots of a report: ours as bars with their spread, COPY (or whatever it is against) as the line at 1."""
+"""Plots of a report: ours as a line beside COPY's (or whatever it is against), and the ratio of the two."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.figures import Measurement, Result
@@ -12,7 +13,7 @@ _OURS, _LIMIT, _GOAL = "#1f6f8b", "#b3412f", "#8a8a8a"
 
 
 def draw(results: Sequence[Result], folder: Path) -> list[Path]:
-    """One SVG per group that has comparisons; the files."""
+    """A PNG and an SVG per group that has comparisons; the files."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -23,9 +24,11 @@ def draw(results: Sequence[Result], folder: Path) -> list[Path]:
     comparisons = [one for one in results if isinstance(one, Measurement) and one.plot]
     for group in dict.fromkeys(one.group for one in comparisons):
         own = [one for one in comparisons if one.group == group]
-        figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.42 * len(own)), layout="constrained")
-        _bars(axes, own)
-        axes.set_title(f"{group}: how near to the limit")
+        size = (13, 1.6 + 0.42 * len(own))
+        figure, (left, right) = pyplot.subplots(1, 2, sharey=True, figsize=size, layout="constrained")
+        _lines(left, own)
+        _bars(right, own)
+        figure.suptitle(f"{group}: how near to the limit")
         files += save(figure, folder / group)
         pyplot.close(figure)
     return files
@@ -39,7 +42,23 @@ def save(figure: Any, path: Path) -> list[Path]:
     return [png, svg]
 
 
+def _lines(axes: Any, own: Sequence[Measurement]) -> None:
+    """Cards a second, as medians: ours as one line, the other side's as another."""
+    places = list(range(len(own)))[::-1]
+    sides = (("the other side", _LIMIT, "limit"), ("ours", _OURS, "ours"))
+    for label, color, name in sides:
+        rates = [one.cards / median(getattr(one, name)) for one in own]
+        axes.plot(rates, places, color=color, marker="o", linewidth=2, label=_label(label, own))
+    names = [one.name if _one_side(own) else f"{one.name} / {one.against}" for one in own]
+    axes.set_yticks(places, names)
+    axes.set_xscale("log")
+    axes.set_xlabel("cards a second (median, logarithmic)")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize="small", frameon=False)
+
+
 def _bars(axes: Any, own: Sequence[Measurement]) -> None:
+    """The ratio of each round: the median as a bar, the smallest and largest as whiskers."""
     places = list(range(len(own)))[::-1]
     ratios = [one.ratio for one in own]
     errors = [
@@ -47,19 +66,24 @@ def _bars(axes: Any, own: Sequence[Measurement]) -> None:
         [one.spread[1] - one.ratio for one in own],
     ]
     axes.barh(places, ratios, xerr=errors, height=0.6, color=_OURS, ecolor="black", capsize=2, label="ours")
-    sides = list(dict.fromkeys(one.against for one in own))
-    axes.axvline(1, color=_LIMIT, linewidth=2, label=sides[0] if len(sides) == 1 else "the other side")
+    axes.axvline(1, color=_LIMIT, linewidth=2, label=_label("the other side", own))
     for place, one in zip(places, own, strict=True):
         if one.goal is not None:
             axes.plot([one.goal] * 2, [place - 0.38, place + 0.38], color=_GOAL, linewidth=3)
     if any(one.goal is not None for one in own):
         axes.plot([], [], color=_GOAL, linewidth=3, label="at least")
-    names = [one.name if len(sides) == 1 else f"{one.name} / {one.against}" for one in own]
-    axes.set_yticks(places, names)
     if max(ratios) > 8:  # beside slow peers
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0)
     axes.set_xlabel("ratio of seconds: the other side's / ours (above 1: we are faster)")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower right", fontsize="small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize="small", frameon=False)
+
+
+def _one_side(own: Sequence[Measurement]) -> bool:
+    return len({one.against for one in own}) == 1
+
+
+def _label(label: str, own: Sequence[Measurement]) -> str:
+    return own[0].against if label != "ours" and _one_side(own) else label

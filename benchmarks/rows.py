@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
+from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,6 @@ from uuid import UUID
 
 import psycopg
 
-from backend.cards.rules import fingerprint, slug
-from backend.cards.store import array_literal
 from backend.core.ids import card_id, short_card
 from backend.core.settings import get_settings
 
@@ -74,14 +74,14 @@ class Cards:
         for index, card in enumerate(self.dicts):
             url = None
             if card["privacy_level"] in PUBLISHED:
-                url = f"{base}{slug(card['title'])}-{short_card(operation_id, index)}"
+                url = f"{base}{_slug(card['title'])}-{short_card(operation_id, index)}"
             values = (
                 str(card_id(operation_id, index)), str(owner),
-                fingerprint(card["title"], card["body"], card.get("external_id")).hex(),
+                _fingerprint(card["title"].encode(), card["body"].encode()),
                 moment, moment, "t" if url else "f", moment if url else None, url,
                 card["title"], card["body"], card["category"], card["privacy_level"],
-                array_literal(card["tags"]), card["source_platform"], card["source_url"],
-                card.get("external_id"), json.dumps(card["metadata"], ensure_ascii=False),
+                _array(card["tags"]), card["source_platform"], card["source_url"],
+                None, json.dumps(card["metadata"], ensure_ascii=False),
             )  # fmt: skip
             lines.append(("\t".join(map(_field, values)) + "\n").encode())
         return lines
@@ -136,3 +136,20 @@ def _field(value: str | None) -> str:
         for character, escape in (("\\", "\\\\"), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
             value = value.replace(character, escape)
     return value
+
+
+# As the engine writes them for these cards, which have plain titles and tags and no external_id. Apart from
+# its code, so that the limit does not change when the engine does; a test holds the rows of the two equal.
+
+
+def _fingerprint(title: bytes, body: bytes) -> str:
+    size = len(title).to_bytes(4, "big")
+    return blake2b(size + title + body, digest_size=16, person=b"content").hexdigest()
+
+
+def _slug(title: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", title.lower())[:60].strip("-")
+
+
+def _array(values: list[str]) -> str:
+    return "{" + ",".join(values) + "}"
