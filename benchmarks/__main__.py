@@ -67,6 +67,9 @@ def _read(arguments: list[str] | None) -> tuple[Options, list[str], Path]:
     )
     parser.add_argument("--rounds", type=int, default=Options.rounds)
     parser.add_argument("--against", default=",".join(PEERS), help="peers, separated by commas; '' for none")
+    parser.add_argument(
+        "--peers-dir", type=Path, help="where Directus and its Node are installed and found again"
+    )
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder of the report")
     given = parser.parse_args(arguments)
     unknown = sorted(set(given.groups) - set(GROUPS))
@@ -78,7 +81,7 @@ def _read(arguments: list[str] | None) -> tuple[Options, list[str], Path]:
         parser.error("--cards: 10 to 10,000, the documented limit of one request")
     if given.rounds < 1:
         parser.error("--rounds: at least 1")
-    options = Options(given.cards, given.rounds, against)
+    options = Options(given.cards, given.rounds, against, peers_folder=given.peers_dir)
     return options, given.groups or list(DEFAULT), given.results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 PEERS = ("django", "orm", "directus")
 
@@ -16,12 +17,14 @@ class Options:
         rounds: how often each side of a comparison is timed, after one round that is not counted.
         against: peers to measure against, of ``PEERS``.
         seed: of the sample cards; the same seed gives the same cards.
+        peers_folder: where peers from outside Python are installed; a folder of the user's cache when None.
     """
 
     cards: int = 10_000
     rounds: int = 5
     against: tuple[str, ...] = PEERS
     seed: int = 2025
+    peers_folder: Path | None = None
 
     @property
     def many(self) -> int:
