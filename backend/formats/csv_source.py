@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.core.errors import MalformedBody
 from backend.formats.base import ItemProblem, Limits, Record
-from backend.formats.fields import card_of, placed, unguarded
+from backend.formats.fields import card_of, divided, placed, unguarded
 from backend.formats.opening import decoded
 from backend.formats.sources import Source, is_row, to_record
 from backend.formats.text_rows import table
@@ -37,13 +37,7 @@ class CsvSource(Source):
             return None
         if any(record[len(header) :]):
             return ItemProblem("unreadable_row", f"has {len(record)} cells, the header has {len(header)}")
-        values: dict[str, str] = {}
-        extra: dict[str, str] = {}
-        for name, place, cell in zip(header, _places(tuple(header)), record, strict=False):
-            if place is not None:
-                values[place] = unguarded(cell)
-            elif name.strip():
-                extra[name] = unguarded(cell)
+        values, extra = divided(header, _places(tuple(header)), map(unguarded, record))
         return card_of(values, extra, options)
 
 

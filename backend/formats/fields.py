@@ -8,13 +8,18 @@ the body in UTF-8) among them, so that documents in one file are told apart what
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from backend.core.errors import MalformedBody
 from backend.formats.base import ItemProblem
-from backend.formats.fitting import first_line, split_list
+from backend.formats.fitting import first_line, is_url, split_list
+from backend.formats.presets.times import read_time
+from backend.formats.strict_json import check
 
 # What an import reads.
 CARD_FIELDS = (
@@ -31,10 +36,13 @@ CARD_FIELDS = (
 )
 # What an export carries beside that and the server decides anew.
 ASSIGNED_FIELDS = frozenset(
-    {"id", "is_published", "published_url", "published_at", "updated_at", "deleted_at", "_error", "tombstone"}
+    {"id", "is_published", "published_url", "published_at", "updated_at", "deleted_at", "tombstone"}
 )
-# Columns that a file of failed rows adds.
-ADDED_COLUMNS = frozenset({"_index", "_row", "_field", "_code", "_message"})
+# In every export and in hardly another file: where it is, the names above are ours.
+_MARK_OF_EXPORTS = "is_published"
+# Columns, or properties, that a file of failed records adds.
+ADDED_COLUMNS = ("_index", "_row", "_field", "_code", "_message")
+_IGNORED = frozenset({*ADDED_COLUMNS, "_error", "body_bytes"})
 # Other names for the same, where a file does not use the field's own.
 _ALIASES = {
     "content": "body",
@@ -68,10 +76,11 @@ def canonical(name: str) -> str:
 def placed(names: list[str]) -> list[str | None]:
     """Which field each column holds; ``None`` for one that goes to the metadata. The first of equals wins."""
     plain = [canonical(name) for name in names]
+    ignored = _IGNORED | ASSIGNED_FIELDS if _MARK_OF_EXPORTS in plain else _IGNORED
     taken = {name for name in plain if name in CARD_FIELDS}
     places: list[str | None] = []
     for index, name in enumerate(plain):
-        if name in ASSIGNED_FIELDS or (name in CARD_FIELDS and name not in plain[:index]):
+        if name in ignored or (name in CARD_FIELDS and name not in plain[:index]):
             places.append(name)
         elif _ALIASES.get(name, name) in CARD_FIELDS and _ALIASES.get(name) not in taken and name in _ALIASES:
             taken.add(_ALIASES[name])
@@ -79,6 +88,41 @@ def placed(names: list[str]) -> list[str | None]:
         else:
             places.append(None)
     return places
+
+
+def divided(
+    names: Iterable[str], places: Iterable[str | None], values: Iterable[Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A record's values by field, and by their own names those that are none.
+
+    A column that only has another name for a field is none where its value does not fit: a ``url`` that is
+    no URL, a ``created`` that is no time. A column without a name is called by its place, one whose name was
+    there already is numbered.
+    """
+    fields: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for number, (name, place, value) in enumerate(zip(names, places, values, strict=False), 1):
+        if place is not None and (canonical(name) == place or _fits(place, value)):
+            fields[place] = value
+        elif value not in (None, ""):
+            extra[_free(name if name.strip() else f"column {number}", extra)] = value
+    return fields, extra
+
+
+def _free(name: str, *taken: Mapping[str, Any]) -> str:
+    """The name, numbered where it is taken."""
+    free, times = name, 2
+    while any(free in names for names in taken):
+        free, times = f"{name} ({times})", times + 1
+    return free
+
+
+def _fits(place: str, value: Any) -> bool:
+    if place == "source_url":
+        return value in (None, "") or (isinstance(value, str) and is_url(value))
+    if place == "created_at":
+        return value in (None, "") or _is_time(_text(value)) or read_time(_text(value)) is not None
+    return True
 
 
 def card_of(
@@ -102,20 +146,54 @@ def card_of(
     card["privacy_level"] = (
         _text(values.get("privacy_level")) or options.get("default_privacy_level") or DEFAULT_PRIVACY_LEVEL
     )
-    for name in ("source_platform", "source_url", "external_id", "created_at"):
+    for name in ("source_platform", "source_url", "external_id"):
         text = _text(values.get(name))
         if text:
             card[name] = text
+    when = _text(values.get("created_at"))
+    if when:
+        card["created_at"] = when if _is_time(when) else read_time(when) or when
     card["tags"] = _tags(values.get("tags"))
-    metadata = _metadata(values.get("metadata"))
-    if metadata is None:
+    metadata = values.get("metadata")
+    own = _metadata(metadata)
+    if own is None:
         return ItemProblem("invalid_value", "metadata must be a JSON object", "metadata")
+    new: dict[str, Any] = {}
     for name, value in extra.items():
-        if value not in (None, "") and name not in metadata:
-            metadata[name] = _plain(value)
-    if metadata:
-        card["metadata"] = metadata
+        if value not in (None, ""):
+            new[_free(name, own, new)] = _plain(value)
+    if isinstance(metadata, str) and own:
+        card["metadata"] = RawObject(_joined(metadata.strip(), new))
+    elif own or new:
+        card["metadata"] = own | new
     return card
+
+
+class RawObject(str):
+    """A JSON object as it was written: numbers keep their digits, which Python's would lose."""
+
+    __slots__ = ()
+
+
+def encoded(card: Mapping[str, Any]) -> bytes:
+    """The JSON of a card that ``card_of`` gave."""
+    metadata = card.get("metadata")
+    if not isinstance(metadata, RawObject):
+        return json.dumps(card).encode()
+    rest = json.dumps({name: value for name, value in card.items() if name != "metadata"})
+    return f'{rest[:-1]}, "metadata": {metadata}}}'.encode("utf-8", "surrogatepass")
+
+
+def _joined(written: str, added: Mapping[str, Any]) -> str:
+    """An object that is not empty, as it is written, and further members."""
+    return f"{written[:-1]}, {json.dumps(added)[1:]}" if added else written
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
+
+
+def _is_time(text: str) -> bool:
+    return _RFC_3339.match(text) is not None
 
 
 def _text(value: Any) -> str:
@@ -146,13 +224,13 @@ def _tags(value: Any) -> list[str]:
 
 
 def _metadata(value: Any) -> dict[str, Any] | None:
-    """A copy of the object; ``None`` when it is none."""
+    """A copy of the object, for looking at where it was JSON text; ``None`` when it is none."""
     if value is None or value == "":
         return {}
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = check(value.encode("utf-8", "surrogatepass"))
+        except MalformedBody:
             return None
     if not isinstance(value, dict):
         return None
@@ -161,10 +239,10 @@ def _metadata(value: Any) -> dict[str, Any] | None:
 
 def _plain(value: Any) -> Any:
     """A value of front matter as JSON has it."""
-    if isinstance(value, datetime):
+    if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()  # as YAML's !!binary writes it
     if isinstance(value, dict):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple | set):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 from backend.core.errors import MalformedBody, PayloadTooLarge
 from backend.formats.base import MIB, ItemProblem, Limits, Record
 from backend.formats.opening import decoded
-from backend.formats.sources import Source, to_record
-from backend.formats.strict_json import elements_of, read_value
+from backend.formats.sources import WRAPPER, Source, to_record
+from backend.formats.strict_json import elements_of, raw_members, read_value
 
 _LARGEST_DOCUMENT = 64 * MIB
 _BOM = b"\xef\xbb\xbf"
-WRAPPER = frozenset({"card", "code", "message"})
 
 
 def unwrapped(raw: bytes) -> bytes | ItemProblem:
@@ -29,12 +27,8 @@ def unwrapped(raw: bytes) -> bytes | ItemProblem:
         where = error.detail.partition("JSON: ")[2]
         return ItemProblem("unreadable_row", f"is not valid JSON: {where}")
     if isinstance(value, dict) and value.keys() >= WRAPPER:
-        return _encoded(value["card"])
+        return raw_members(raw)["card"]
     return raw
-
-
-def _encoded(value: Any) -> bytes:
-    return json.dumps(value).encode()
 
 
 class NdjsonSource(Source):

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from backend.core.errors import MalformedBody
 from backend.formats.base import ItemProblem, Limits, Record
-from backend.formats.fields import ASSIGNED_FIELDS, CARD_FIELDS, card_of, placed
+from backend.formats.fields import ADDED_COLUMNS, ASSIGNED_FIELDS, CARD_FIELDS, card_of, divided, placed
 from backend.formats.front_matter import split_front_matter
 from backend.formats.opening import decoded, opened_zip
 from backend.formats.sources import Source, to_record
@@ -84,14 +84,10 @@ def card_of_document(
     properties, body = split_front_matter(text)
     if properties and body.startswith(("\n", "\r\n")):
         body = body.removeprefix("\r").removeprefix("\n")
-    values: dict[str, Any] = {"body": body.rstrip("\r\n")}
-    extra: dict[str, Any] = {}
     names = list(properties)
-    for name, place in zip(names, placed(names), strict=True):
-        if place is None or place == "body":
-            extra[name] = properties[name]
-        else:
-            values[place] = properties[name]
+    places = [None if place == "body" else place for place in placed(names)]
+    values, extra = divided(names, places, properties.values())
+    values["body"] = body.rstrip("\r\n")
     return card_of(values, extra, options, fallback_title=fallback_title)
 
 
@@ -114,16 +110,20 @@ def _own_document(text: str) -> dict[str, Any] | None:
             return None
         if found[1] == "body_bytes":
             size = value
+        elif found[1] == "metadata":
+            values["metadata"] = found[2]  # as it is written
         elif found[1] in CARD_FIELDS or found[1] in ASSIGNED_FIELDS:
             values[found[1]] = value
-        else:
+        elif found[1] not in ADDED_COLUMNS:
             return None
     if type(size) is not int or size < 0:
         return None
     body = rest.encode("utf-8", "surrogatepass")
-    if body[size:] not in (b"\n", b""):
-        return None  # edited by hand since: then the text counts, not the number
-    values["body"] = body[:size].decode("utf-8", "surrogatepass")
+    if body[size:] in (b"\n", b""):
+        rest = body[:size].decode("utf-8", "surrogatepass")
+    else:  # edited by hand since: then the text counts, not the number
+        rest = rest.removesuffix("\n")
+    values["body"] = rest
     return values
 
 

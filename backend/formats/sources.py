@@ -15,11 +15,14 @@ from typing import Any
 import msgspec
 
 from backend.formats.base import ItemProblem, Limits, Record
+from backend.formats.fields import CARD_FIELDS, RawObject, encoded
+from backend.formats.strict_json import raw_members
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 # What an entry of an errors file wraps around the record as it was sent.
-_WRAPPER = frozenset({"card", "code", "message"})
+WRAPPER = frozenset({"card", "code", "message"})
+_CARD = frozenset({"title", "body", "category", "privacy_level"})
 
 
 class Source(ABC):
@@ -63,14 +66,18 @@ class Source(ABC):
             record = _decode(raw)
         except (msgspec.MsgspecError, RecursionError):
             return _unreadable(raw)
-        if isinstance(record, dict) and record.keys() >= _WRAPPER:
+        if isinstance(record, dict) and record.keys() >= WRAPPER:
             record = record["card"]
+            if isinstance(record, dict) and record.keys() >= _CARD and record.keys() <= set(CARD_FIELDS):
+                return raw_members(raw)["card"]  # the card that such a record made, mended
         if isinstance(record, dict) and isinstance(record.get("unreadable"), str):
             return ItemProblem("unreadable_row", record["unreadable"])
         card = cls.card(context, record, options)
         if card is None:
             return ItemProblem("unreadable_row", f"The record is not one of {cls.name}")
-        return card
+        return (
+            encoded(card) if isinstance(card, dict) and isinstance(card.get("metadata"), RawObject) else card
+        )
 
 
 def to_record(value: Any, row: int | None) -> Record:

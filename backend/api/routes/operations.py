@@ -20,6 +20,7 @@ from backend.api.submissions import Post, answered, post
 from backend.auth.store import Caller
 from backend.core.errors import InvalidRequest, NotFound
 from backend.db.session import unit_of_work
+from backend.formats.errors_file import ErrorsFormat, Origin
 from backend.formats import errors_file
 from backend.operations import actions, report, store
 from backend.operations.idempotency import Answer
@@ -30,7 +31,13 @@ from backend.operations.submit import replay
 router = APIRouter(prefix="/bulk/operations", tags=["operations"])
 _READS = errors(400, 401, 403, 404, 422, 429, 503)
 _ACTS = errors(400, 401, 403, 404, 409, 413, 422, 429, 503)
-_MEDIA = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+_FILES = {
+    "json": ("application/json", "json"),
+    "ndjson": ("application/x-ndjson", "ndjson"),
+    "csv": ("text/csv; charset=utf-8", "csv"),
+    "markdown": ("text/markdown; charset=utf-8", "md"),
+    "zip": ("application/zip", "zip"),
+}
 
 
 @router.get(
@@ -156,22 +163,24 @@ def _undo(request: Post, operation_id: UUID) -> JSONResponse:
 def list_errors(
     task_id: str,
     who: Annotated[Caller, Depends(caller("cards:read"))],
-    format: Annotated[Literal["json", "ndjson", "csv"], Query()] = "json",
+    format: Annotated[ErrorsFormat, Query()] = "json",
 ) -> Response:
     """Each as it was sent. Fix the file and import it again as it is."""
     operation = _owned(who.user_id, task_id)
-    headers = {"Content-Disposition": f'attachment; filename="errors-{operation.id}.{format}"'}
-    return StreamingResponse(_errors(operation, format), media_type=_MEDIA[format], headers=headers)
+    media_type, suffix = _FILES[format]
+    headers = {"Content-Disposition": f'attachment; filename="errors-{operation.id}.{suffix}"'}
+    return StreamingResponse(_errors(operation, format), media_type=media_type, headers=headers)
 
+    origin = Origin(source["name"], source["context"], operation.options)
 
-def _errors(operation: Operation, format: Literal["json", "ndjson", "csv"]) -> Iterator[bytes]:
+def _errors(operation: Operation, format: ErrorsFormat) -> Iterator[bytes]:
     source = operation.options.get("source") or {"name": "json", "context": {}}
     with unit_of_work(operation.user_id) as connection:
         failed = (
             (error.index, error.row, error.field, error.code, error.message, error.record or b"null")
             for error in report.every_error(connection, operation.id)
         )
-        yield from errors_file.write(format, source["name"], source["context"], failed)
+        yield from errors_file.write(format, origin, failed)
 
 
 @router.get(

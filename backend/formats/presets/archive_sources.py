@@ -15,6 +15,7 @@ from backend.formats.front_matter import split_front_matter
 from backend.formats.opening import CheckedZip, decoded, is_zip, opened_zip
 from backend.formats.presets import notion_page, obsidian_note, tweet
 from backend.formats.presets.archives import account_file, path_in_vault, tweet_files, vault_roots
+from backend.formats.presets.failed_before import failed_before
 from backend.formats.presets.notion_archive import Archive, notion_records, read_page
 from backend.formats.presets.tweets_js import elements
 from backend.formats.sources import Source, is_row, to_record
@@ -27,8 +28,9 @@ class ObsidianSource(Source):
     name = "obsidian"
 
     def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
-        if not is_zip(path, encoding, limits):
-            yield from _failed_before(path, encoding, limits)
+        failed = failed_before(path, encoding, limits)
+        if failed is not None:
+            yield from failed
             return
         with opened_zip(path, encoding, limits) as archive:
             names = archive.names()
@@ -62,8 +64,9 @@ class NotionSource(Source):
                 for record in notion_records(archive, _part, limits.max_record_bytes):
                     yield to_record(record, None)
             return
-        if _begins(path, encoding, limits) in {b"{", b"["}:
-            yield from _failed_before(path, encoding, limits)
+        failed = failed_before(path, encoding, limits)
+        if failed is not None:
+            yield from failed
             return
         with decoded(path, encoding, limits) as stream:
             for header, row, line in table(stream, limits.max_record_bytes):
@@ -95,6 +98,10 @@ class TwitterSource(Source):
     name = "twitter"
 
     def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
+        failed = failed_before(path, encoding, limits)
+        if failed is not None:
+            yield from failed
+            return
         longest = limits.max_record_bytes
         if not is_zip(path, encoding, limits):
             with decoded(path, encoding, limits) as stream:
@@ -129,20 +136,6 @@ def is_page(record: Any) -> bool:
         and isinstance(record.get("path"), str)
         and isinstance(record.get("text"), str)
     )
-
-
-def _begins(path: Path, encoding: str | None, limits: Limits) -> bytes:
-    with decoded(path, encoding, limits) as stream:
-        return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-
-
-def _failed_before(path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
-    """The records of a file of failed records (JSON or one per line), which ``to_card`` unwraps."""
-    if _begins(path, encoding, limits) not in {b"{", b"["}:
-        raise MalformedBody("The file is not a zip archive")
-    with decoded(path, encoding, limits) as stream:
-        for place, raw in enumerate(elements(stream, limits.max_record_bytes), start=1):
-            yield Record(raw, place)
 
 
 def _part(archive: Archive, name: str) -> AbstractContextManager[Archive]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backend.formats.fields import ADDED_COLUMNS, ASSIGNED_FIELDS
 from backend.formats.fitting import MAX_EXTERNAL_ID, Draft, is_url, split_list
 from backend.formats.presets.tags_in_text import tags_in
 from backend.formats.presets.times import read_time
@@ -14,7 +15,7 @@ PLATFORM = "obsidian"
 _URL_KEYS = ("source_url", "source", "url", "link")
 _TIME_KEYS = ("created_at", "created", "date created", "date")
 # Assigned by the server, or read from the text: not worth a second copy in the metadata.
-_NOT_KEPT = frozenset({"id", "is_published", "published_url", "published_at", "updated_at", "deleted_at"})
+_NOT_KEPT = ASSIGNED_FIELDS | set(ADDED_COLUMNS)
 
 
 def is_note(path: str) -> bool:

@@ -11,6 +11,7 @@ from backend.formats.base import Limits, Record
 from backend.formats.opening import decoded
 from backend.formats.presets import anki_note, readwise_row
 from backend.formats.presets.anki_rows import AnkiRows
+from backend.formats.presets.failed_before import failed_before
 from backend.formats.sources import Source, is_row, to_record
 from backend.formats.text_rows import table
 
@@ -21,6 +22,10 @@ class ReadwiseSource(Source):
     name = "readwise"
 
     def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
+        failed = failed_before(path, encoding, limits)
+        if failed is not None:
+            yield from failed
+            return
         with decoded(path, encoding, limits) as stream:
             for header, row, line in table(stream, limits.max_record_bytes):
                 if not self._context:
@@ -44,6 +49,10 @@ class AnkiSource(Source):
     name = "anki"
 
     def split(self, path: Path, encoding: str | None, limits: Limits) -> Generator[Record, None, None]:
+        failed = failed_before(path, encoding, limits)
+        if failed is not None:
+            yield from failed
+            return
         with decoded(path, encoding, limits) as stream:
             rows = AnkiRows(stream, limits.max_record_bytes)
             for row, line in rows:
