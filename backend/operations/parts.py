@@ -59,17 +59,38 @@ class Sizes:
         return max(self.smallest, min(self.largest, staged // self.wanted))
 
 
-def cut(records: list[bytes], sizes: Sizes) -> Iterator[Part]:
+class Cut:
+    """Records cut into even parts. Where is known at once; each part is encoded when it is asked for."""
+
+    def __init__(self, records: list[bytes], sizes: Sizes) -> None:
+        self._records = records
+        self.item_count = len(records)
+        self._bounds = list(_bounds(records, sizes))
+
+    def __len__(self) -> int:
+        """Number of parts."""
+        return len(self._bounds)
+
+    def __iter__(self) -> Iterator[Part]:
+        for number, (start, end) in enumerate(self._bounds):
+            yield Part(number, start, end - start, encode(self._records[start:end]))
+
+
+def cut(records: list[bytes], sizes: Sizes) -> Cut:
     """Cut a list of known length into even parts."""
+    return Cut(records, sizes)
+
+
+def _bounds(records: list[bytes], sizes: Sizes) -> Iterator[tuple[int, int]]:
     size = sizes.even(len(records))
-    start = number = 0
+    start = 0
     while start < len(records):
         end, weight = start, 0
-        while end < len(records) and end - start < size and (weight < sizes.max_bytes):
+        while end < len(records) and end - start < size and weight < sizes.max_bytes:
             weight += len(records[end])
             end += 1
-        yield Part(number, start, end - start, encode(records[start:end]))
-        start, number = end, number + 1
+        yield start, end
+        start = end
 
 
 def cut_stream(records: Iterable[RecordLike], sizes: Sizes) -> Iterator[Part]:

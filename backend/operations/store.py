@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, text
 
 from backend.db import copying as c
 from backend.db.session import driver
-from backend.operations.parts import Part
+from backend.operations.parts import Cut, Part
 from backend.operations.state import State, Totals
 
 
@@ -105,18 +105,18 @@ _COPY_ERRORS = (
     "FROM STDIN (FORMAT binary)"
 )
 _GET = text(f"SELECT {_COLUMNS} FROM operations WHERE id = :id AND user_id = :owner")  # noqa: S608 - constant
-_TOTALS = text(
-    """
-    SELECT coalesce(sum(item_count) FILTER (WHERE state IN ('DONE', 'FAILED')), 0) AS processed,
+_SUMS = """
+        coalesce(sum(item_count) FILTER (WHERE state IN ('DONE', 'FAILED')), 0) AS processed,
         coalesce(sum(imported), 0) AS imported, coalesce(sum(updated), 0) AS updated,
         coalesce(sum(skipped), 0) AS skipped, coalesce(sum(failed), 0) AS failed,
         coalesce(sum(published), 0) AS published, coalesce(sum(awarded), 0) AS awarded,
         count(*) FILTER (WHERE state = 'PENDING') AS pending_parts,
         count(*) FILTER (WHERE state = 'FAILED') AS failed_parts,
         count(*) FILTER (WHERE state = 'CANCELLED') AS cancelled_parts
-    FROM operation_parts WHERE operation_id = :id
-    """
-)
+    FROM operation_parts WHERE operation_id
+"""
+_TOTALS = text(f"SELECT {_SUMS} = :id")  # noqa: S608 - constant
+_TOTALS_OF = text(f"SELECT operation_id, {_SUMS} = ANY(:ids) GROUP BY operation_id")  # noqa: S608 - constant
 _LIST = """
     SELECT {columns} FROM operations
     WHERE user_id = :owner AND (CAST(:before AS uuid) IS NULL OR id < :before)
@@ -166,19 +166,27 @@ def insert(connection: Connection, new: NewOperation, parts: Iterable[Part]) -> 
         "total": 0,
         "parts": 0,
     }
-    # Parts first, so that the operation's size is known and its row is written once; the foreign key is
-    # why that takes the row itself first where the parts are a stream.
-    if isinstance(parts, list):
-        total, count = sum(part.item_count for part in parts), len(parts)
+    size = _size(parts)
+    if size is not None:
+        total, count = size
         connection.execute(_INSERT, values | {"total": total, "parts": count})
-        _copy_parts(connection, new.id, parts)
-        return total, count
+        return _copy_parts(connection, new.id, parts)
+    # A stream's size is known once it was read; the foreign key wants the operation's row before its parts.
     connection.execute(_INSERT, values)
     # One COPY that lasts as long as reading the file does.
     connection.execute(text("SET LOCAL statement_timeout = '1h'"))
     total, count = _copy_parts(connection, new.id, parts)
     connection.execute(_SIZE, {"id": new.id, "total": total, "parts": count})
     return total, count
+
+
+def _size(parts: Iterable[Part]) -> tuple[int, int] | None:
+    """Items and parts, where that is known before they are read."""
+    if isinstance(parts, Cut):
+        return parts.item_count, len(parts)
+    if isinstance(parts, list):
+        return sum(part.item_count for part in parts), len(parts)
+    return None
 
 
 def _copy_parts(connection: Connection, operation_id: UUID, parts: Iterable[Part]) -> tuple[int, int]:
@@ -240,8 +248,15 @@ def lock(connection: Connection, operation_id: UUID) -> Operation | None:
 
 def totals(connection: Connection, operation_id: UUID) -> Totals:
     """Sums over the operation's parts."""
-    row = connection.execute(_TOTALS, {"id": operation_id}).one()
-    return Totals(**{name: int(value) for name, value in row._mapping.items()})
+    return _sums(connection.execute(_TOTALS, {"id": operation_id}).one()._mapping)
+
+
+def totals_of(connection: Connection, operation_ids: Sequence[UUID]) -> dict[UUID, Totals]:
+    """Sums over the parts of several operations, in one statement for a whole list of them."""
+    if not operation_ids:
+        return {}
+    rows = connection.execute(_TOTALS_OF, {"ids": list(operation_ids)})
+    return {row.operation_id: _sums(row._mapping) for row in rows}
 
 
 def page(
@@ -301,6 +316,10 @@ def measured_rate(connection: Connection, kind: str) -> float | None:
     """Items a second of the newest successful operations of a kind; ``None`` before the first one."""
     rate = connection.execute(_RATE, {"kind": kind}).scalar()
     return None if rate is None else float(rate)
+
+
+def _sums(row: Mapping[Any, Any]) -> Totals:
+    return Totals(**{name: int(value) for name, value in row.items() if name != "operation_id"})
 
 
 def _operation(row: Row[Any]) -> Operation:
