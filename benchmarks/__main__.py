@@ -28,6 +28,7 @@ GROUPS = {
     "concurrency": "benchmarks.concurrency",
 }
 DEFAULT = ("import", "export", "delete", "peers")
+DEFAULTS = Options()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,9 +64,9 @@ def _read(arguments: list[str] | None) -> tuple[Options, list[str], Path]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     parser.add_argument(
-        "--cards", type=int, default=Options.cards, help="of one request; files carry ten times"
+        "--cards", type=int, default=DEFAULTS.cards, help="of one request; files carry ten times"
     )
-    parser.add_argument("--rounds", type=int, default=Options.rounds)
+    parser.add_argument("--rounds", type=int, default=DEFAULTS.rounds)
     parser.add_argument("--against", default=",".join(PEERS), help="peers, separated by commas; '' for none")
     parser.add_argument(
         "--peers-dir", type=Path, help="where Directus and its Node are installed and found again"

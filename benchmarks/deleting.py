@@ -44,30 +44,35 @@ STATEMENTS = {
 
 
 def run(options: Options) -> Iterator[Measurement]:
+    """On a server of its own."""
+    with servers.database() as database:
+        yield from in_process(database, options)
+
+
+def in_process(database: Database, options: Options) -> Iterator[Measurement]:
     """Soft and hard; hard also against a bare DELETE, which leaves nothing for incremental exports."""
     cards = Cards(options.cards, options.seed)
-    with servers.database() as database:
-        owner = database.new_owner()
-        soft = alternate(
-            {
-                "ours": _engine(database, owner, cards, soft=True),
-                "one": _statement(database, owner, cards, "soft"),
-            },
-            options.rounds,
-        )
-        yield _measurement("soft delete", cards, soft["ours"], soft["one"], "one statement", GOALS["soft"])
-        hard = alternate(
-            {
-                "ours": _engine(database, owner, cards, soft=False),
-                "one": _statement(database, owner, cards, "hard"),
-                "plain": _statement(database, owner, cards, "plain"),
-            },
-            options.rounds,
-        )
-        yield _measurement("hard delete", cards, hard["ours"], hard["one"], "one statement", GOALS["hard"])
-        yield _measurement(
-            "hard delete, beside a bare DELETE", cards, hard["ours"], hard["plain"], "DELETE", (None, None)
-        )
+    owner = database.new_owner()
+    soft = alternate(
+        {
+            "ours": _engine(database, owner, cards, soft=True),
+            "one": _statement(database, owner, cards, "soft"),
+        },
+        options.rounds,
+    )
+    yield _measurement("soft delete", cards, soft["ours"], soft["one"], "one statement", GOALS["soft"])
+    hard = alternate(
+        {
+            "ours": _engine(database, owner, cards, soft=False),
+            "one": _statement(database, owner, cards, "hard"),
+            "plain": _statement(database, owner, cards, "plain"),
+        },
+        options.rounds,
+    )
+    yield _measurement("hard delete", cards, hard["ours"], hard["one"], "one statement", GOALS["hard"])
+    yield _measurement(
+        "hard delete, beside a bare DELETE", cards, hard["ours"], hard["plain"], "DELETE", (None, None)
+    )
 
 
 def _measurement(

@@ -40,23 +40,33 @@ COPY = (
 
 def run(options: Options) -> Iterator[Result]:
     """In this process by ``run_export``, then as operations of the running stack."""
-    cards = Cards(options.many, options.seed)
     with servers.database() as database:
-        owner = _filled(database, cards, database.new_owner())
+        yield from in_process(database, options)
+    with servers.stack(children=2) as stack:
+        yield from on_stack(stack, options)
+
+
+def in_process(database: Database, options: Options) -> Iterator[Measurement]:
+    """Every format and compression by ``run_export``."""
+    owner = database.new_owner()
+    _fill(database, owner, options)
+    for name in GOALS:
+        for compression in COMPRESSIONS:
+            yield _run_export(database, owner, name, compression, options)
+
+
+def on_stack(stack: RunningStack, options: Options) -> Iterator[Result]:
+    """Memory of processes that have done nothing yet, then every format and compression as an operation."""
+    owner, key = stack.new_user()
+    _fill(stack, owner, options)
+    with Caller(stack.base_url, key) as caller:
+        yield from _memory(stack, caller, options)
         for name in GOALS:
             for compression in COMPRESSIONS:
-                yield _in_process(database, owner, name, compression, options)
-    with servers.stack(children=2) as stack:
-        owner, key = stack.new_user()
-        _filled(stack, cards, owner)
-        with Caller(stack.base_url, key) as caller:
-            yield from _memory(stack, caller, options)  # first: what children that did nothing yet need
-            for name in GOALS:
-                for compression in COMPRESSIONS:
-                    yield _operation(stack, caller, owner, name, compression, options)
+                yield _operation(stack, caller, owner, name, compression, options)
 
 
-def _in_process(
+def _run_export(
     database: Database, owner: UUID, name: str, compression: str | None, options: Options
 ) -> Measurement:
     """The engine's export, from the snapshot to the stored file and its hash."""
@@ -159,15 +169,14 @@ def _copy_side(database: Database, owner: UUID, options: Options) -> Side:
     return Side(read, check, options.many, connected)
 
 
-def _filled(database: Database, cards: Cards, owner: UUID) -> UUID:
-    """Give the owner these cards, in a vacuumed table."""
-    lines = cards.copy_lines(owner, new_operation_id(), datetime.now(UTC))
+def _fill(database: Database, owner: UUID, options: Options) -> None:
+    """Give the owner the cards to export, in a vacuumed table."""
+    lines = Cards(options.many, options.seed).copy_lines(owner, new_operation_id(), datetime.now(UTC))
     with database.connect() as connection:
         raw_copy(connection, lines, len(lines))
     database.settle("cards")
-    if database.count_cards(owner) != len(cards):
+    if database.count_cards(owner) != options.many:
         raise WrongCount("the table was not filled")
-    return owner
 
 
 def _name(name: str, compression: str | None) -> str:

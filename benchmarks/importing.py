@@ -30,16 +30,20 @@ STATUS_GOALS = (20.0, 5.0)  # milliseconds, p99
 
 def run(options: Options) -> Iterator[Result]:
     """Every measurement of imports, memory and status calls under that load included."""
-    cards = Cards(options.cards, options.seed)
     with servers.database() as database:
-        for size in PART_SIZES:
-            yield from part_transactions(database, cards, size, options)
+        yield from in_process(database, options)
     for runners in POST_GOALS:
         with servers.stack(children=runners, RUNNERS_PER_OPERATION=str(runners)) as stack:
-            yield posted(stack, cards, runners, options)
+            yield posted(stack, runners, options)
             if runners == max(POST_GOALS):
-                many = Cards(options.many, options.seed)
-                yield from from_file(stack, many, runners, options)
+                yield from from_file(stack, runners, options)
+
+
+def in_process(database: Database, options: Options) -> Iterator[Measurement]:
+    """The part's transaction at each size."""
+    cards = Cards(options.cards, options.seed)
+    for size in PART_SIZES:
+        yield from part_transactions(database, cards, size, options)
 
 
 def part_transactions(database: Database, cards: Cards, size: int, options: Options) -> Iterator[Measurement]:
@@ -87,8 +91,9 @@ def part_transactions(database: Database, cards: Cards, size: int, options: Opti
     )
 
 
-def posted(stack: RunningStack, cards: Cards, runners: int, options: Options) -> Measurement:
+def posted(stack: RunningStack, runners: int, options: Options) -> Measurement:
     """From the first byte of the POST to the answer that says SUCCESS."""
+    cards = Cards(options.cards, options.seed)
     owner, key = stack.new_user()
     body = cards.body()
     with Caller(stack.base_url, key) as caller:
@@ -116,8 +121,9 @@ def posted(stack: RunningStack, cards: Cards, runners: int, options: Options) ->
     )
 
 
-def from_file(stack: RunningStack, cards: Cards, runners: int, options: Options) -> Iterator[Result]:
+def from_file(stack: RunningStack, runners: int, options: Options) -> Iterator[Result]:
     """An NDJSON file, streamed; then once more with status calls and memory watched."""
+    cards = Cards(options.many, options.seed)
     owner, key = stack.new_user()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name, Caller(stack.base_url, key) as caller:
         file = cards.write_ndjson(Path(name) / "cards.ndjson")

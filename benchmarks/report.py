@@ -8,6 +8,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ def write(
     files = [folder / "report.json", folder / "report.md"]
     files[0].write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     files[1].write_text(markdown(results, document), encoding="utf-8")
-    from benchmarks import plots  # matplotlib takes a second, and only reports need it
+    if find_spec("matplotlib") is None:  # it comes with `make bench`, not with what tests need
+        return files
+    from benchmarks import plots  # here, because matplotlib takes a second to import
 
     return files + plots.draw(results, folder)
 
