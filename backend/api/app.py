@@ -12,7 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from backend.api import metrics, problems, schemas
+from backend.api import links, metrics, problems, schemas
 from backend.api.bodies import clean_uploads
 from backend.api.middleware import AroundRequests
 from backend.api.routes import audit, bulk, downloads, imports, keys, operations, pages, system, tokens
@@ -79,5 +79,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             known.update(schema.pop("$defs", {}))
             known[model.__name__] = schema
+        links.add(document)
         app.openapi_schema = document
     return app.openapi_schema

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from backend.api.allowed import methods_of
 from backend.core import errors as e
 from backend.db.session import is_down, is_transient
 from backend.limits import headers as rate_headers
@@ -135,7 +136,10 @@ async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "invalid_request")
     detail = HTTPStatus(error.status_code).phrase
-    return problem(request, error.status_code, detail, code, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = methods_of(request.app.routes, request.scope["path"])
+    return problem(request, error.status_code, detail, code, headers=headers)
 
 
 async def unexpected(request: Request, error: Exception) -> Response:

@@ -6,12 +6,23 @@ validated one by one by the worker.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 PrivacyLevel = Literal["PRIVATE", "PERSONAL", "THOUGHTS", "JOURNAL", "BUSINESS", "IDEAS"]
 TaskId = Annotated[str, Field(examples=["01937b2e-7d3a-7c4e-9f00-3b1c2dffffff"])]
+
+
+def _written_out(value: Any) -> Any:
+    """Pydantic would also read a number as seconds since 1970."""
+    if isinstance(value, str) and value[4:5] != "-":
+        raise ValueError("must be an RFC 3339 time")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_written_out)]
 
 
 class _Body(BaseModel):
@@ -60,7 +71,7 @@ class CardBody(BaseModel):
 class ImportBody(ImportOptions):
     """An import of up to 10,000 cards."""
 
-    cards: list[CardBody] = Field(min_length=1, max_length=10_000)
+    cards: list[CardBody] = Field(min_length=1, max_length=10_000, description="A bad card fails alone.")
 
 
 class ExportBody(_Body):
@@ -69,9 +80,15 @@ class ExportBody(_Body):
     card_ids: list[str] | None = None
     privacy_levels: list[str] | None = None
     categories: list[str] | None = None
-    published_only: bool = False
-    format: str = Field("json", examples=["json", "markdown", "csv", "ndjson", "zip"])
-    include_metadata: bool = True
+    published_only: bool | None = False
+    tags: list[str] | None = Field(None, description="Cards with any of them.")
+    source_platforms: list[str] | None = None
+    created_after: str | None = Field(None, description="RFC 3339; that moment or later.")
+    created_before: str | None = None
+    updated_after: str | None = None
+    updated_before: str | None = None
+    format: str | None = Field("json", examples=["json", "markdown", "csv", "ndjson", "zip"])
+    include_metadata: bool | None = True
     compression: Literal["gzip", "zstd"] | None = None
     since: str | None = Field(
         None, description="The watermark of an earlier export: only what changed since."
@@ -81,14 +98,14 @@ class ExportBody(_Body):
 class DeleteBody(_Body):
     """Cards to delete."""
 
-    card_ids: list[str] = Field(min_length=1, max_length=10_000)
+    card_ids: list[str] = Field(min_length=1, max_length=10_000, description="A bad id fails alone.")
     soft_delete: bool = True
 
 
 class RestoreBody(_Body):
     """Softly deleted cards to bring back."""
 
-    card_ids: list[str] = Field(min_length=1, max_length=10_000)
+    card_ids: list[str] = Field(min_length=1, max_length=10_000, description="A bad id fails alone.")
 
 
 class Accepted(BaseModel):

@@ -101,8 +101,9 @@ def read_options(raw: Mapping[str, Any]) -> ExportOptions:
     include_metadata = raw.get("include_metadata")
     if not isinstance(include_metadata, bool | None):
         problems.append(FieldError("/include_metadata", "must be true or false"))
+    since = raw.get("since")  # an empty one is wrong, and does not mean everything
     chosen = None
-    for check in (lambda: filters.validate(raw), lambda: raw.get("since") and read_token(raw["since"])):
+    for check in (lambda: filters.validate(raw), lambda: None if since is None else read_token(since)):
         try:
             found = check()
             chosen = found if isinstance(found, Filters) else chosen
@@ -110,9 +111,7 @@ def read_options(raw: Mapping[str, Any]) -> ExportOptions:
             problems.extend(error.errors)
     if problems or chosen is None:
         raise ValidationFailed("Request body is not valid", errors=tuple(problems[:20]))
-    return ExportOptions(
-        name.lower(), compression, include_metadata is not False, raw.get("since") or None, chosen
-    )
+    return ExportOptions(name.lower(), compression, include_metadata is not False, since, chosen)
 
 
 def validate_options(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from backend.operations.store import NewOperation
 from backend.operations.submit import Submission, sizes
 
 router = APIRouter(tags=["bulk operations"])
-_STARTS = errors(400, 401, 403, 413, 415, 422, 429, 503)
+_STARTS = errors(400, 401, 403, 408, 413, 415, 422, 429, 503)
 
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _json(model: type[BaseModel]) -> dict[str, Any]:
     "/bulk/export",
     status_code=202,
     response_model=schemas.Accepted,
-    responses=_STARTS,
+    responses=_STARTS | errors(410),
     openapi_extra=_json(schemas.ExportBody),
     summary="Export cards to a file",
 )
@@ -134,7 +134,7 @@ def _remove(request: Post, fields: dict[str, Any], kind: str) -> JSONResponse:
         request,
         Submission(
             new,
-            list(parts.cut(records, sizes(get_settings()))),
+            parts.cut(records, sizes(get_settings())),
             f"Bulk {kind} initiated for {{count}} cards",
             audit=lambda connection: request.audit(
                 connection, f"cards.{kind}", new.id, {"ids": len(records), **_shown(options)}

@@ -38,14 +38,20 @@ _FILES = (
     "text/markdown",
     "application/zip",
     "application/octet-stream",
-    "multipart/form-data",
 )
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+    "additionalProperties": {"type": "string", "description": "An option, as in the query."},
+}
 _BODIES: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/ImportBody"}},
             **{media: {"schema": {"type": "string", "format": "binary"}} for media in _FILES},
+            "multipart/form-data": {"schema": _FORM},
         },
     }
 }
@@ -89,7 +95,7 @@ def _import_json(request: Post, body: bytes, query: dict[str, str]) -> JSONRespo
     fields = {name: value for name, value in envelope.fields.items() if name not in ("cards", "errors")}
     asked = checked_query(schemas.ImportOptions, query).model_dump(exclude_unset=True)
     options = checked(schemas.ImportOptions, {**asked, **fields}).model_dump()
-    staged = list(parts.cut(envelope.cards, sizes(settings)))
+    staged = parts.cut(envelope.cards, sizes(settings))
     return start(request, _submission(request, options, staged, "cards"))
 
 

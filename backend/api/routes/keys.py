@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
@@ -50,12 +50,17 @@ class KeyBody(BaseModel):
     expires_at: str | None = Field(None, description="RFC 3339 with an offset; never when left out.")
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 60.0 is the integer 60."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class RotationBody(BaseModel):
     """How to rotate."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    overlap_seconds: int = Field(
+    overlap_seconds: Annotated[int, BeforeValidator(_whole)] = Field(
         86_400, ge=0, le=LONGEST_OVERLAP_SECONDS, description="How long the old key works beside the new one."
     )
 

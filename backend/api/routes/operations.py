@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,8 +19,8 @@ from backend.api.submissions import Post, answered, post
 from backend.auth.store import Caller
 from backend.core.errors import InvalidRequest, NotFound
 from backend.db.session import unit_of_work
-from backend.formats.errors_file import ErrorsFormat, Origin
 from backend.formats import errors_file
+from backend.formats.errors_file import ErrorsFormat, Origin
 from backend.operations import actions, report, store
 from backend.operations.idempotency import Answer
 from backend.operations.state import FINAL
@@ -53,7 +52,7 @@ def list_operations(
     status: Annotated[
         Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "CANCELLED"] | None, Query()
     ] = None,
-    since: Annotated[datetime | None, Query(description="Created at or after; RFC 3339.")] = None,
+    since: Annotated[schemas.Moment | None, Query(description="Created at or after; RFC 3339.")] = None,
     page_size: Annotated[int, Query(description="At most 1,000.")] = 50,
     page_token: Annotated[str | None, Query()] = None,
 ) -> Response:
@@ -159,7 +158,12 @@ def _undo(request: Post, operation_id: UUID) -> JSONResponse:
     return answered(earlier or actions.undo(owner, operation_id, request.repeatable, audit))
 
 
-@router.get("/{task_id}/errors", response_model=schemas.ErrorList, responses=_READS, summary="Failed items")
+@router.get(
+    "/{task_id}/errors",
+    response_model=schemas.ErrorList,
+    responses=_READS | {200: {"content": {media.partition(";")[0]: {} for media, _ in _FILES.values()}}},
+    summary="Failed items",
+)
 def list_errors(
     task_id: str,
     who: Annotated[Caller, Depends(caller("cards:read"))],
@@ -171,10 +175,10 @@ def list_errors(
     headers = {"Content-Disposition": f'attachment; filename="errors-{operation.id}.{suffix}"'}
     return StreamingResponse(_errors(operation, format), media_type=media_type, headers=headers)
 
-    origin = Origin(source["name"], source["context"], operation.options)
 
 def _errors(operation: Operation, format: ErrorsFormat) -> Iterator[bytes]:
     source = operation.options.get("source") or {"name": "json", "context": {}}
+    origin = Origin(source["name"], source["context"], operation.options)
     with unit_of_work(operation.user_id) as connection:
         failed = (
             (error.index, error.row, error.field, error.code, error.message, error.record or b"null")

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from backend.api.allowed import leaves
 from backend.auth import lookup, store
 from backend.auth.scopes import DEFAULT
 from backend.core.ids import card_id, new_operation_id
@@ -109,8 +110,13 @@ def test_every_route_and_every_id_bearing_field_is_in_the_matrix_and_no_other(da
     assert found == set(ROUTES)
     for (method, path), route in ROUTES.items():
         assert id_fields(document, document["paths"][path][method.lower()]) == route.fields, (method, path)
-    hidden = {route.path for route in app.routes if hasattr(route, "path")} - set(document["paths"])
+    every = {(method, route.path) for route in leaves(app.routes) for method in route.methods}
+    assert set(ROUTES) <= every
+    hidden = {path for _, path in every} - set(document["paths"])
+    assert {"/", "/docs", "/docs/{name}", "/openapi.json"} <= hidden
     assert [path for path in hidden if not OUTSIDE_THE_DOCUMENT.fullmatch(path)] == []
+    # Beside what is documented, a path answers at most HEAD, which shows less than GET.
+    assert {method for method, path in every - set(ROUTES) if path not in hidden} <= {"HEAD"}
 
 
 # --- ids in paths ---------------------------------------------------------------------------------------
