@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from backend.core.failpoints import hit
-from backend.db.session import unit_of_work
+from backend.db.session import autocommit, unit_of_work
 from backend.ledger import rewards
 from backend.operations import attempts, store
 from backend.operations.state import CANCELLED_ERROR, State, Totals, outcome
@@ -48,9 +48,10 @@ def finish_if_over(operation_id: UUID) -> bool:
     Returns:
         Whether the operation is over now, by this call or by an earlier one.
     """
-    with unit_of_work() as connection:
+    with autocommit() as connection:  # asked after every part, so in one round trip
         if not connection.execute(_OVER, {"id": operation_id}).scalar_one():
             return False
+    with unit_of_work() as connection:
         operation = store.lock(connection, operation_id)
         if operation is None or operation.finished_at is not None:
             return True
