@@ -6,23 +6,28 @@ import contextlib
 import csv
 import io
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO
 
 from backend.core.errors import MalformedBody
+from backend.formats.csv_dialect import Dialect, named_delimiter, sniff
 from backend.formats.fields import ADDED_COLUMNS
 
-_DELIMITERS = (",", ";", "\t", "|")
+_SAMPLE_CHARACTERS = 65_536  # what a dialect is found out from
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class TextLines:
-    """The lines of a UTF-8 file, line ends included, a byte order mark left out. ``line`` counts from 1.
+    """The lines of a file, line ends included, a byte order mark left out. ``line`` counts from 1.
+
+    UTF-8, or UTF-16 where the byte order mark says so: what spreadsheets call "Unicode text".
 
     Args:
         stream: the file, decompressed; stays open.
         longest: a line with more characters is refused, so that memory stays bounded.
 
     Raises:
-        MalformedBody: while iterating; not UTF-8, or a line beyond the cap.
+        MalformedBody: while iterating; neither of the two, or a line beyond the cap.
     """
 
     def __init__(self, stream: BinaryIO, longest: int) -> None:
@@ -31,13 +36,18 @@ class TextLines:
         self.line = 0
 
     def __iter__(self) -> Iterator[str]:
-        text = io.TextIOWrapper(self._stream, encoding="utf-8-sig", errors="strict", newline="")
+        if not hasattr(self._stream, "peek"):
+            self._stream = io.BufferedReader(self._stream)  # type: ignore[type-var]
+        utf_16 = self._stream.peek(2)[:2] in _UTF_16
+        encoding = "utf-16" if utf_16 else "utf-8-sig"
+        text = io.TextIOWrapper(self._stream, encoding=encoding, errors="strict", newline="")
         try:
             while True:
                 try:
                     line = text.readline(self._longest + 1)
-                except UnicodeDecodeError:
-                    raise MalformedBody(f"The file is not UTF-8 (after line {self.line})") from None
+                except UnicodeError:
+                    name = "UTF-16, as it begins" if utf_16 else "UTF-8"
+                    raise MalformedBody(f"The file is not {name} (after line {self.line})") from None
                 if not line:
                     return
                 self.line += 1
@@ -53,22 +63,22 @@ class CsvRows:
     """The rows of a delimited text, each with the line where it begins; blank rows are left out.
 
     Args:
-        lines: the counting source of ``feed``.
         feed: the lines to read.
-        delimiter: one character.
+        number: of the first of them.
+        dialect: how they are written.
         longest: the most characters of one cell.
         comments: whether a line that begins with ``#`` between two rows is a comment. Only the reader
             knows what is between two rows: it asks for a line while ``_between`` is set exactly then.
     """
 
     def __init__(
-        self, lines: TextLines, feed: Iterator[str], delimiter: str, longest: int, *, comments: bool = False
+        self, feed: Iterator[str], number: int, dialect: Dialect, longest: int, *, comments: bool = False
     ) -> None:
         # One limit for the whole process: it may only grow here, others rely on it too.
         csv.field_size_limit(max(csv.field_size_limit(), longest))
-        self._lines = lines
         self._feed = feed
-        self._delimiter = delimiter
+        self._number = number
+        self._dialect = dialect
         self._comments = comments
         self._between = True
         self._cut_off = False
@@ -76,7 +86,12 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[tuple[list[str], int]]:
         """Raises MalformedBody: a quote that never closes, a cell beyond the cap; names the line."""
-        reader = csv.reader(self._fed(), delimiter=self._delimiter, doublequote=True, strict=False)
+        reader = csv.reader(
+            self._fed(),
+            delimiter=self._dialect.delimiter,
+            quotechar=self._dialect.quote,
+            escapechar=self._dialect.escape,
+        )
         while True:
             self._between = True
             try:
@@ -91,40 +106,53 @@ class CsvRows:
                 yield row, self._began
 
     def _fed(self) -> Iterator[str]:
-        for line in self._feed:
+        for number, line in enumerate(self._feed, self._number):
             if self._between:
                 if self._comments and line.startswith("#"):
                     continue
-                self._began = self._lines.line
+                self._began = number
                 self._between = False
             yield line
         self._cut_off = not self._between
 
 
 def table(stream: BinaryIO, longest: int) -> Iterator[tuple[list[str], list[str], int]]:
-    """Each row of a CSV with its header and the line where it begins.
+    """Each row of a CSV with its header and the line where it begins. See ``csv_dialect`` for what is read.
 
-    The delimiter is the one of comma, semicolon, tab and bar that cuts the header into the most cells.
+    The columns that a file of failed rows adds are left out; cells beyond the header stay beyond it.
     """
     lines = TextLines(stream, longest)
     feed = iter(lines)
     first = next((line for line in feed if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    delimiter = named_delimiter(first)
+    if delimiter is not None:
+        first = next((line for line in feed if line.strip()), "")
+    if not first:
+        return
+    number = lines.line
+    sample = _sample(feed)
+    dialect = sniff(first, sample, delimiter)
     header: list[str] = []
     kept: list[int] = []
-    whole = True
-    for row, line in CsvRows(lines, _after(first, feed), delimiter, longest):
-        if not kept:
+    width = 0
+    for row, line in CsvRows(chain([first], sample, feed), number, dialect, longest):
+        if not width:
+            width = len(row)
             kept = [place for place, name in enumerate(row) if name not in ADDED_COLUMNS]
             header = [row[place] for place in kept]
-            whole = len(kept) == len(row)
-        elif whole:
+        elif len(kept) == width:
             yield header, row, line
         else:
-            yield header, [row[place] for place in kept if place < len(row)], line
+            cells = [row[place] if place < len(row) else "" for place in kept]
+            yield header, cells + row[width:], line
 
 
-def _after(first: str, feed: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-        yield from feed
+def _sample(feed: Iterator[str]) -> list[str]:
+    sample: list[str] = []
+    weight = 0
+    for line in feed:
+        sample.append(line)
+        weight += len(line)
+        if weight >= _SAMPLE_CHARACTERS:
+            break
+    return sample

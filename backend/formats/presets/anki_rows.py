@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
+from backend.formats.csv_dialect import Dialect
 from backend.formats.presets.anki_headers import read_headers
 from backend.formats.text_rows import CsvRows, TextLines
 
@@ -33,4 +34,5 @@ class AnkiRows:
         self.headers, first = read_headers(feed)
         if first:
             rows = chain([first], feed)
-            yield from CsvRows(self._lines, rows, self.headers["separator"], self._longest, comments=True)
+            dialect = Dialect(self.headers["separator"])
+            yield from CsvRows(rows, self._lines.line, dialect, self._longest, comments=True)

@@ -13,6 +13,7 @@ from itertools import islice
 from posixpath import basename, dirname
 from typing import Any, BinaryIO, Protocol
 
+from backend.formats.csv_dialect import Dialect
 from backend.formats.presets.archives import NotionPlan, page_key, plan_notion
 from backend.formats.presets.notion_page import split_id
 from backend.formats.text_rows import CsvRows, TextLines
@@ -77,7 +78,7 @@ def _of(archive: Archive, plan: NotionPlan, longest: int) -> Iterator[dict[str, 
 def _rows(archive: Archive, name: str, longest: int) -> Iterator[tuple[list[str], int]]:
     with archive.open(name) as stream:
         lines = TextLines(stream, longest)
-        yield from CsvRows(lines, iter(lines), ",", longest)
+        yield from CsvRows(iter(lines), 1, Dialect(), longest)
 
 
 def read_page(archive: Archive, name: str, longest: int) -> dict[str, Any]:
