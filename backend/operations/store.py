@@ -115,8 +115,8 @@ _SUMS = """
         count(*) FILTER (WHERE state = 'CANCELLED') AS cancelled_parts
     FROM operation_parts WHERE operation_id
 """
-_TOTALS = text(f"SELECT {_SUMS} = :id")  # noqa: S608 - constant
-_TOTALS_OF = text(f"SELECT operation_id, {_SUMS} = ANY(:ids) GROUP BY operation_id")  # noqa: S608 - constant
+_TOTALS = text(f"SELECT {_SUMS} = :id")
+_TOTALS_OF = text(f"SELECT operation_id, {_SUMS} = ANY(:ids) GROUP BY operation_id")
 _LIST = """
     SELECT {columns} FROM operations
     WHERE user_id = :owner AND (CAST(:before AS uuid) IS NULL OR id < :before)

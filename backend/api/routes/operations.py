@@ -66,10 +66,8 @@ def list_operations(
             connection, who.user_id, size + 1, before=before, kind=kind, state=status, since=since
         )
         shown = found[:size]
-        lines = [
-            report.listed(one, None if one.state in FINAL else store.totals(connection, one.id))
-            for one in shown
-        ]
+        sums = store.totals_of(connection, [one.id for one in shown if one.state not in FINAL])
+        lines = [report.listed(one, sums.get(one.id)) for one in shown]
     answer: dict[str, Any] = {"operations": lines}
     if len(found) > size:
         answer["next_page_token"] = paging.encode(str(shown[-1].id))
