@@ -19,7 +19,7 @@ from benchmarks.peers import service
 from benchmarks.peers.peer import KINDS, Peer
 
 GROUP = "peers"
-WARM_UP = 200  # cards of the imports that are not counted: a peer may take half a minute for a whole one
+WARM_UP = 2_000  # cards of the imports that are not counted: a whole one takes some peers half a minute
 EXPORTS = 5  # times as many cards are exported, so that fixed costs do not decide
 
 Seconds = Mapping[str, tuple[float, ...]]
@@ -54,7 +54,8 @@ class Arena:
             own = {"COPY": service.copy_in(self.stack, cards), "ours": self._ours.importing(cards)}
             return own | {peer.name: peer.importing(cards) for peer in peers}
 
-        alternate(sides(rows.Cards(WARM_UP, self.options.seed)), 1, warm_up=False)
+        few = min(WARM_UP, len(self.cards))
+        alternate(sides(rows.Cards(few, self.options.seed)), 1, warm_up=False)
         seconds = alternate(sides(self.cards), self.options.few_rounds, warm_up=False)
         for peer in peers:
             yield self._measurement("import", peer, peer.import_goal, len(self.cards), seconds, peer.note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,11 +43,11 @@ def _django(arena: Arena, versions: dict[str, str]) -> Iterator[Peer]:
             less="no HTTP, queue, status, progress, publishing, ledger or fingerprints (random ones); texts "
             "are not checked (full_clean off, its default); one row that PostgreSQL refuses fails the import",
             more="the whole import is one transaction; it keeps a result object per row",
-            importing=_importing(arena, process, "csv", _write_csv),
+            importing=_importing(arena, process, "json", _write_flat),
             exporting=_exporting(arena, process, django_cards.FORMATS),
             import_goal=8,
             export_goal=10,
-            settings=versions | django_cards.SETTINGS | {"import file": "csv"},
+            settings=versions | django_cards.SETTINGS,
         )
 
 
@@ -67,14 +66,14 @@ def _orm(arena: Arena) -> Iterator[Peer]:
         )
 
 
-def _write_csv(cards: Cards, path: Path) -> None:
-    """A file in the library's own conventions: tags joined by commas, metadata as JSON text."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        writer.writeheader()
-        for card in cards.dicts:
-            flat = {"tags": ",".join(card["tags"]), "metadata": json.dumps(card["metadata"])}
-            writer.writerow({name: card[name] for name in FIELDS} | flat)
+def _write_flat(cards: Cards, path: Path) -> None:
+    """A JSON file in the library's own conventions: tags joined by commas, metadata as JSON text."""
+    flat = [
+        {name: card[name] for name in FIELDS}
+        | {"tags": ",".join(card["tags"]), "metadata": json.dumps(card["metadata"])}
+        for card in cards.dicts
+    ]
+    path.write_text(json.dumps(flat, ensure_ascii=False), encoding="utf-8")
 
 
 def _importing(

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.figures import Figure, Measurement, WrongCount
 from benchmarks.measure import Side, once
 from benchmarks.options import Options
-from benchmarks.peers import counting, directus_install, run
+from benchmarks.peers import counting, directus_install, directus_server, django_cards, run
 from benchmarks.peers.conversation import PeerFailed, PeerProcess
 from benchmarks.peers.peer import NotHere
 
@@ -87,3 +87,10 @@ def test_a_process_that_ends_says_its_last_words() -> None:
         process.ask("ready")
     with PeerProcess("benchmarks.peers.missing") as process, pytest.raises(PeerFailed, match="No module"):
         process.ask("ready")
+
+
+@pytest.mark.parametrize("settings", [django_cards.SETTINGS, directus_server.SETTINGS])
+def test_the_page_shows_the_settings_that_peers_run_with(settings: dict[str, object]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "explanation" / "peers.md").read_text()
+    for name, value in settings.items():
+        assert f"| `{name}` | {value} |" in page
