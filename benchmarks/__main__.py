@@ -60,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
-def _read(arguments: list[str] | None) -> tuple[Options, list[str], Path]:
+def arguments_parser() -> argparse.ArgumentParser:
+    """What the program can be told."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     parser.add_argument(
@@ -72,6 +73,11 @@ def _read(arguments: list[str] | None) -> tuple[Options, list[str], Path]:
         "--peers-dir", type=Path, help="where Directus and its Node are installed and found again"
     )
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder of the report")
+    return parser
+
+
+def _read(arguments: list[str] | None) -> tuple[Options, list[str], Path]:
+    parser = arguments_parser()
     given = parser.parse_args(arguments)
     unknown = sorted(set(given.groups) - set(GROUPS))
     against = tuple(name for name in given.against.split(",") if name)

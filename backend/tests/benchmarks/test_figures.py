@@ -123,3 +123,13 @@ def slow():
 def run(monkeypatch, folder, group):
     monkeypatch.setattr(program, "import_module", lambda name: group)
     return program.main(["import", "--cards", "50", "--against", "", "--results", str(folder)])
+
+
+def test_the_guide_names_every_group_and_argument():
+    from backend.tests.docs.pages import page
+
+    known = {name for action in program.arguments_parser()._actions for name in action.option_strings}
+    rows = [row[0] for row in page("docs/how-to/benchmark.md").table("## Choose what")]
+    words = {word.strip() for row in rows for word in row.split(",")}
+    assert {word for word in words if not word.startswith("-")} == set(program.GROUPS)
+    assert {word for word in words if word.startswith("-")} == known - {"-h", "--help"}
