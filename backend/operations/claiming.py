@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection, text
 
 from backend.core.settings import Settings
+from backend.db.session import driver
 
 _CANDIDATES = text(
     """
@@ -42,27 +44,21 @@ _SLOT = text(
 )
 _TRY = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
 _PART_COLUMNS = "part_no, first_index, item_count, payload"
-_NEXT = text(
-    f"""
+_NEXT = f"""
     SELECT {_PART_COLUMNS} FROM operation_parts
-    WHERE operation_id = :id AND state = 'PENDING'
+    WHERE operation_id = %(id)s AND state = 'PENDING'
       AND (next_attempt_at IS NULL OR next_attempt_at <= now())
     ORDER BY part_no LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     """  # noqa: S608 - constant
-)
-_FIRST = text(
-    f"""
+_FIRST = f"""
     SELECT {_PART_COLUMNS}, next_attempt_at IS NULL OR next_attempt_at <= now() AS due FROM operation_parts
-    WHERE operation_id = :id AND state = 'PENDING'
+    WHERE operation_id = %(id)s AND state = 'PENDING'
     ORDER BY part_no LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     """  # noqa: S608 - constant
-)
-_ONE = text(
-    f"""
+_ONE = f"""
     SELECT {_PART_COLUMNS} FROM operation_parts
-    WHERE operation_id = :id AND part_no = :part AND state = 'PENDING' FOR NO KEY UPDATE SKIP LOCKED
+    WHERE operation_id = %(id)s AND part_no = %(part)s AND state = 'PENDING' FOR NO KEY UPDATE SKIP LOCKED
     """  # noqa: S608 - constant
-)
 _CANDIDATES_AT_ONCE = 20
 
 
@@ -118,9 +114,9 @@ def take(connection: Connection, candidate: Candidate, settings: Settings) -> Cl
     if candidate.checks_duplicates and not _try(connection, f"identity {candidate.user_id}"):
         return None
     if candidate.max_parallel > 1:
-        row = connection.execute(_NEXT, {"id": candidate.id}).one_or_none()
+        row = _part(connection, _NEXT, id=candidate.id)
     else:
-        row = connection.execute(_FIRST, {"id": candidate.id}).one_or_none()
+        row = _part(connection, _FIRST, id=candidate.id)
         row = row if row is not None and row.due else None
     return None if row is None else _claim(candidate, row)
 
@@ -136,7 +132,7 @@ def take_more(connection: Connection, first: Claim) -> Sequence[int]:
 
 def take_one(connection: Connection, candidate: Candidate, number: int) -> Claim | None:
     """Lock one named part that is still pending."""
-    row = connection.execute(_ONE, {"id": candidate.id, "part": number}).one_or_none()
+    row = _part(connection, _ONE, id=candidate.id, part=number)
     return None if row is None else _claim(candidate, row)
 
 
@@ -144,6 +140,11 @@ def _try(connection: Connection, name: str) -> bool:
     return bool(connection.execute(_TRY, {"name": name}).scalar_one())
 
 
-def _claim(candidate: Candidate, row: Row[Any]) -> Claim:
-    payload = None if row.payload is None else bytes(row.payload)
-    return Claim(candidate, row.part_no, row.first_index, row.item_count, payload)
+def _part(connection: Connection, statement: str, **values: Any) -> Any:
+    """A row of ``operation_parts``, in binary: as text its payload is twice as long, in hexadecimal."""
+    with driver(connection).cursor(binary=True, row_factory=namedtuple_row) as cursor:
+        return cursor.execute(statement.encode(), values).fetchone()
+
+
+def _claim(candidate: Candidate, row: Any) -> Claim:
+    return Claim(candidate, row.part_no, row.first_index, row.item_count, row.payload)
