@@ -1,14 +1,16 @@
 """Structured logs, one JSON object a line, with request and operation ids bound.
 
 A line never holds a newline of somebody else's text: JSON escapes it, and the console renderer gets
-control characters escaped first. Secrets are not logged anywhere; names that look like them are masked.
+control characters escaped first, and tracebacks indented. Secrets are not logged anywhere; names that look
+like them are masked.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -46,7 +48,7 @@ def configure(component: str) -> None:
             _escape_controls,
             structlog.dev.ConsoleRenderer(
                 colors=False,
-                exception_formatter=structlog.dev.plain_traceback,  # locals hold what nobody should read
+                exception_formatter=_indented_traceback,
             ),
         ]
     handler = logging.StreamHandler(sys.stderr)
@@ -66,6 +68,13 @@ def configure(component: str) -> None:
     for noisy in ("uvicorn", "uvicorn.error", "uvicorn.access", "celery", "kombu"):
         logging.getLogger(noisy).handlers.clear()
         logging.getLogger(noisy).propagate = True
+
+
+def _indented_traceback(written: TextIO, exc_info: Any) -> None:
+    """Without locals, which hold what nobody should read; no line of it can pass for a line of the log."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    written.writelines(f"\n  | {_escaped(line)}" for line in plain.getvalue().rstrip("\n").split("\n"))
 
 
 def _component(name: str) -> Any:
