@@ -12,25 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import orjson
 import psycopg
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from backend.auth import store
+from backend.cli import following
 from backend.cli.sample import published_among, sample_cards
+from backend.client.models import Operation
+from backend.client.sync import Client
 from backend.core.errors import ExtrophiError
 from backend.db import session
 from backend.embedded.running import RunningStack
 from backend.embedded.supervisor import Options, Supervisor
 from backend.ledger import invariants
 
-CARDS_PER_REQUEST = 10_000
 POLL_SECONDS = 0.05
-FINAL = {"SUCCESS", "FAILURE"}
 
 
 @dataclass(frozen=True)
@@ -93,19 +92,21 @@ def _figures(state: RunningStack, cards: int, console: Console) -> list[Figure]:
     key = store.create_key(owner, "demo").key
     published = published_among(cards)
     tokens = f"{published}.00000000"
-    with httpx2.Client(
-        base_url=state.url, headers={"Authorization": f"Bearer {key}"}, timeout=120, trust_env=False
-    ) as api:
+    with (
+        Client(state.url, key, timeout=120) as api,
+        tempfile.TemporaryDirectory(prefix="extrophi-") as folder,
+    ):
         began = time.monotonic()
-        results = _import(api, cards, console)
+        imported = _result(api, api.import_cards(sample_cards(cards)), "import", console)
         import_seconds = time.monotonic() - began
         began = time.monotonic()
-        export = _finished(
-            api, _posted(api, "/bulk/export", orjson.dumps({"format": "json"})), console, "export"
-        )
+        operation = api.export(format="json")
+        export = _result(api, operation, "export", console)
         export_seconds = time.monotonic() - began
-        download = api.get(export["download_url"]).raise_for_status().content
-        balance = api.get("/tokens/balance").raise_for_status().json()
+        path = Path(folder, "cards.json")
+        api.download(operation.id, path)
+        download = path.read_bytes()
+        balance = api.balance().balance
     exported = orjson.loads(download)
     books = invariants.violations()
     with psycopg.connect(state.database_url) as connection:
@@ -120,9 +121,9 @@ def _figures(state: RunningStack, cards: int, console: Console) -> list[Figure]:
         ).fetchone()
     stored, stored_published, awards, ledger, stored_balance = row or (None,) * 5
     return [
-        Figure("cards imported", sum(result["cards_imported"] for result in results), cards),
-        Figure("cards failed", sum(result["cards_failed"] for result in results), 0),
-        Figure("cards published", sum(result["cards_published"] for result in results), published),
+        Figure("cards imported", imported["cards_imported"], cards),
+        Figure("cards failed", imported["cards_failed"], 0),
+        Figure("cards published", imported["cards_published"], published),
         Figure("import, cards/s", f"{cards / import_seconds:,.0f}"),
         Figure("import, seconds", f"{import_seconds:.2f}"),
         Figure("cards in the database", stored, cards),
@@ -136,51 +137,21 @@ def _figures(state: RunningStack, cards: int, console: Console) -> list[Figure]:
         Figure("awards in the ledger", awards, published),
         Figure("sum of the ledger", ledger, tokens),
         Figure("balance in the database", stored_balance, tokens),
-        Figure("$EXTROPY balance", str(balance["balance"]), tokens),
+        Figure("$EXTROPY balance", balance, tokens),
         Figure("violations of the books", len(books), 0),
     ]
 
 
-def _import(api: httpx2.Client, cards: int, console: Console) -> list[dict[str, Any]]:
-    """Post the cards, as many to a request as it takes, and follow each import to its end."""
-    results = []
-    everything = list(sample_cards(cards))
-    for first in range(0, cards, CARDS_PER_REQUEST):
-        body = orjson.dumps({"cards": everything[first : first + CARDS_PER_REQUEST]})
-        results.append(_finished(api, _posted(api, "/bulk/import", body), console, "import"))
-    return results
-
-
-def _posted(api: httpx2.Client, path: str, body: bytes) -> str:
-    answer = api.post(path, content=body, headers={"Content-Type": "application/json"})
-    answer.raise_for_status()
-    url: str = answer.json()["check_status_url"]
-    return url
-
-
-def _finished(api: httpx2.Client, status_url: str, console: Console, what: str) -> dict[str, Any]:
+def _result(api: Client, operation: Operation, what: str, console: Console) -> dict[str, Any]:
     """The result of an operation; a bar moves until it is there.
 
     Raises:
         RuntimeError: when the operation ends in FAILURE.
     """
-    columns = (TextColumn(f"{what:<7}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(what, total=None)
-        while True:
-            status = api.get(status_url).raise_for_status().json()
-            current = status.get("progress")
-            if current:
-                progress.update(bar, completed=current["current"], total=current["total"])
-            if status["status"] in FINAL:
-                break
-            time.sleep(POLL_SECONDS)
-        if status["status"] != "SUCCESS":
-            raise RuntimeError(f"the {what} ended in FAILURE: {status.get('error')}")
-        result: dict[str, Any] = status["result"]
-        count = result.get("cards_imported", result.get("cards_exported", 0))
-        progress.update(bar, completed=count, total=max(count, 1))
-    return result
+    final = following.follow(api, operation.id, f"{what:<7}", console=console, interval=POLL_SECONDS)
+    if not final.is_success or final.result is None:
+        raise RuntimeError(f"the {what} ended in FAILURE: {final.error}")
+    return final.result
 
 
 def _show(figures: list[Figure], console: Console) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -93,11 +92,9 @@ def _fetched(client: Client, final: Status, output: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="extrophi-") as folder:  # nothing unchecked goes down a pipe
             path = Path(folder, "export")
             client.download(final.id, path, sha256=sha256)
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            render.file(path)
         return {}
     target = Path(output)
-    with following.download_bar() as moved:
+    with following.bytes_bar("download") as moved:
         got = client.download(final.id, target, sha256=sha256, on_progress=moved)
     return {"file": str(target / (got.file_name or "")) if target.is_dir() else str(target)}

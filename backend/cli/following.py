@@ -21,6 +21,8 @@ from backend.cli import render
 from backend.cli.failures import FAILED
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from backend.client.calls.download import OnProgress
     from backend.client.models import Operation, Status
     from backend.client.sync import Client
@@ -29,14 +31,20 @@ SHOWN_ERRORS = 10
 INTERRUPTED = 130
 
 
-def follow(client: Client, task_id: str, what: str) -> Status:
-    """The final status; until then a bar on stderr. Ctrl-C stops the watching only."""
+def follow(
+    client: Client, task_id: str, what: str, *, console: Console | None = None, interval: float = 0.25
+) -> Status:
+    """The final status; until then a bar, on stderr unless said otherwise. Ctrl-C stops the watching only.
+
+    Args:
+        interval: seconds between two looks, in the end; the first ones come sooner.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     final: Status | None = None
     try:
-        with Progress(*columns, console=render.err()) as bars:
+        with Progress(*columns, console=console or render.err()) as bars:
             bar = bars.add_task(what, total=None)
-            for status in client.progress(task_id, interval=0.25):
+            for status in client.progress(task_id, interval=interval):
                 if status.progress is not None:
                     bars.update(bar, completed=status.progress.current, total=status.progress.total)
                 elif status.is_success:
@@ -51,11 +59,11 @@ def follow(client: Client, task_id: str, what: str) -> Status:
 
 
 @contextmanager
-def download_bar() -> Iterator[OnProgress]:
+def bytes_bar(what: str) -> Iterator[OnProgress]:
     """A bar for bytes."""
-    columns = (TextColumn("download"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=render.err()) as bars:
-        bar = bars.add_task("download", total=None)
+        bar = bars.add_task(what, total=None)
         yield lambda here, total: bars.update(bar, completed=here, total=total)
 
 

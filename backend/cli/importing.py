@@ -109,8 +109,8 @@ def import_(
             if preview:
                 _preview(client, source, options, as_json=as_json)
                 return
-            with render.err().status("sending"):
-                operation = client.import_file(source, **options)
+            with following.bytes_bar("sending") as moved:
+                operation = client.import_file(source, on_progress=moved, **options)
             if not wait:
                 following.started(operation, as_json=as_json)
                 return

@@ -8,9 +8,12 @@ as markup.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +24,7 @@ from rich.text import Text
 _HARMLESS_FORMAT = frozenset("\u200c\u200d")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 CELL_CHARACTERS = 200
+_SHOWN_AT_ONCE = 64 * 1024
 
 
 def clean(value: object, most: int = CELL_CHARACTERS) -> str:
@@ -78,6 +82,19 @@ def facts(found: Mapping[str, object], *, title: str | None = None) -> None:
 def document(found: Any) -> None:
     """The one JSON document of ``--json``, in ASCII: no text of a card reaches the terminal as it is."""
     sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=True, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def file(path: Path) -> None:
+    """A file on stdout, byte for byte; on a terminal as text, with controls made visible."""
+    with path.open("rb") as source:
+        if not sys.stdout.isatty():
+            shutil.copyfileobj(source, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        text = TextIOWrapper(source, "utf-8", errors="replace", newline="")
+        while some := text.read(_SHOWN_AT_ONCE):
+            sys.stdout.write("".join(one if one in "\n\t" else _shown(one) for one in some))
     sys.stdout.flush()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from enum import StrEnum
@@ -79,9 +77,7 @@ def _write(client: Client, task_id: str, file_format: ErrorsFormat, output: str)
     with tempfile.TemporaryDirectory(prefix="extrophi-") as folder:
         path = Path(folder, "errors")
         client.download_errors(task_id, path, format=file_format.value)
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        render.file(path)
 
 
 def results(task_id: Id, limit: Limit = 100, as_json: AsJson = False) -> None:

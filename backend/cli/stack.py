@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from backend.cli import render
 from backend.core.errors import ExtrophiError
 from backend.core.settings import get_settings
 from backend.db import migrate as migrations
@@ -46,21 +47,24 @@ def up(
     try:
         _say("starting PostgreSQL, Redis, workers and the API")
         state = supervisor.start()
-        console.print(
-            f"\n  API        [bold]{state.url}[/]   (documentation: {state.url}/docs)", soft_wrap=True
-        )
-        console.print(f"  dashboard  {state.url}/")
+        console.print(f"\n  API            [bold]{state.url}[/]", soft_wrap=True)
         if supervisor.key_is_new:
             console.print(
-                f"  API key    [bold]{state.api_key}[/]   (user demo; shown this once)", soft_wrap=True
+                f"  API key        [bold]{state.api_key}[/]   (user demo; shown this once)", soft_wrap=True
             )
-        console.print(f"  data       {escape(state.data_dir)}", soft_wrap=True)
+        else:
+            console.print(
+                "  API key        the one shown at the first start; extrophi keys create makes more"
+            )
+        console.print(f"  documentation  {state.url}/docs", soft_wrap=True)
+        console.print(f"  metrics        {state.url}/metrics", soft_wrap=True)
+        console.print(f"  data           {_shown(state.data_dir)}", soft_wrap=True)
         console.print("\n  Ctrl-C stops everything.\n")
         supervisor.run()
     except KeyboardInterrupt:
         pass
     except ExtrophiError as error:
-        errors.print(f"[red]error:[/] {escape(error.detail)}", soft_wrap=True)
+        errors.print(f"[red]error:[/] {_shown(error.detail)}", soft_wrap=True)
         status = 1
     finally:
         _say("stopping")
@@ -90,7 +94,7 @@ def migrate() -> None:
         adopt_running_stack()
         migrations.upgrade()
     except ExtrophiError as error:
-        errors.print(f"[red]error:[/] {escape(error.detail)}", soft_wrap=True)
+        errors.print(f"[red]error:[/] {_shown(error.detail)}", soft_wrap=True)
         raise typer.Exit(1) from error
     console.print("The database has the newest schema.")
 
@@ -119,14 +123,19 @@ def doctor(
         marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "wrong": "[red]wrong[/]"}
         for finding in found:
             console.print(
-                f"{marks[finding.state]:>16}  {finding.check}: {escape(finding.detail)}", soft_wrap=True
+                f"{marks[finding.state]:>16}  {finding.check}: {_shown(finding.detail)}", soft_wrap=True
             )
             if finding.mend:
-                console.print(f"{'':9}to mend: {escape(finding.mend)}", soft_wrap=True)
+                console.print(f"{'':9}to mend: {_shown(finding.mend)}", soft_wrap=True)
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
 
 def _say(line: str) -> None:
     with suppress(OSError, SystemExit):  # the terminal or pipe is gone; the stack is not
-        console.print(f"[dim]extrophi[/] {escape(line)}", soft_wrap=True)
+        console.print(f"[dim]extrophi[/] {_shown(line)}", soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    """Text of logs, paths and errors, line by line, harmless on a terminal and as markup."""
+    return "\n".join(escape(render.clean(line, 2_000)) for line in text.splitlines())

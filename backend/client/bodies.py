@@ -92,6 +92,25 @@ class TransformedBody:
         return self.transform(self.inner.open())
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedBody:
+    """Another body; ``on_progress`` hears of the bytes that were taken from it so far, and of their total."""
+
+    inner: Body
+    on_progress: Callable[[int, int | None], None]
+
+    @property
+    def length(self) -> int | None:
+        return self.inner.length
+
+    def open(self) -> Iterator[bytes]:
+        taken, total = 0, self.inner.length
+        for chunk in self.inner.open():
+            yield chunk
+            taken += len(chunk)
+            self.on_progress(taken, total)
+
+
 def compressed(body: Body, compression: Compression) -> TransformedBody:
     """The same bytes, compressed while they are sent."""
     return TransformedBody(body, _gzip if compression == "gzip" else _zstd)

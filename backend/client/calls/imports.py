@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ from backend.client.models import FileOptions, ImportOptions, Operation
 from backend.client.retries import send
 from backend.client.wire import Flow, Request, Run
 
+OnProgress = Callable[[int, int | None], None]
 IMPORT = "/bulk/import"
 PREVIEW = "/bulk/import/preview"
 PRESETS = "/bulk/presets"
@@ -41,18 +42,25 @@ def import_cards(cards: Iterable[Mapping[str, Any]], **options: Unpack[ImportOpt
 
 
 def import_file(
-    source: str | os.PathLike[str] | IO[bytes], **options: Unpack[FileOptions]
+    source: str | os.PathLike[str] | IO[bytes],
+    *,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[FileOptions],
 ) -> Flow[Operation]:
     """Import a file: a path, or an open binary stream (a pipe is kept in a temporary file first).
 
     Streamed, in flat memory. A JSON file that is an array of cards, such as an export, is sent as NDJSON.
+
+    Args:
+        on_progress: called with the bytes of the file that were sent and their total; from another thread in
+            the asynchronous client, and from the start again when the file has to be sent again.
 
     Raises:
         NotAFormat: when neither name, content nor options say what it is.
         OSError: when it cannot be read.
         ApiError: when the API refuses.
     """
-    body, kind = yield Run(lambda: _opened(source, options))
+    body, kind = yield Run(lambda: _opened(source, options, on_progress))
     if (compress := options.get("compress")) and kind.encoding is None:
         body, kind = bodies.compressed(body, compress), kinds.Kind(kind.media_type, compress)
     return (yield from _posted(body, kind, options))
@@ -144,7 +152,7 @@ def _plain(value: object) -> object:
 
 
 def _opened(
-    source: str | os.PathLike[str] | IO[bytes], options: FileOptions
+    source: str | os.PathLike[str] | IO[bytes], options: FileOptions, on_progress: OnProgress | None = None
 ) -> tuple[bodies.Body, kinds.Kind]:
     """The body and its kind. Arrays of cards become NDJSON on their way."""
     body: bodies.Body
@@ -162,7 +170,10 @@ def _opened(
         kind = kinds.of_name(name, media_type=media_type, preset=preset)
     else:
         kind = kinds.of_start(_start(body))
-    if kind.media_type == kinds.JSON and preset is None and _is_array(body, kind.encoding):
+    is_array = kind.media_type == kinds.JSON and preset is None and _is_array(body, kind.encoding)
+    if on_progress is not None:
+        body = bodies.WatchedBody(body, on_progress)
+    if is_array:
         return bodies.TransformedBody(_decoded(body, kind.encoding), to_lines), kinds.Kind(kinds.NDJSON)
     return body, kind
 

@@ -57,6 +57,21 @@ def test_an_upload_of_cards_from_a_generator_can_be_sent_again(call, server):
     assert server.seen[0].body.count(b"\n") == 10_001
 
 
+@pytest.mark.parametrize("name", ["cards.ndjson", "cards.json"])
+def test_the_sending_of_a_file_is_followed_by_its_bytes(call, accepting, tmp_path, name):
+    """Also where it is changed on its way: the bytes are the file's."""
+    path = tmp_path / name
+    lines = [json.dumps(card(n, body="x" * 1_000)) for n in range(1_000)]
+    path.write_text("\n".join(lines) if name == "cards.ndjson" else f"[{','.join(lines)}]")
+    heard: list[tuple[int, int | None]] = []
+    call("import_file", path, on_progress=lambda sent, total: heard.append((sent, total)))
+    size = path.stat().st_size
+    assert len(heard) > 2
+    assert heard == sorted(heard)
+    assert heard[-1] == (size, size)
+    assert accepting.seen[0].body.count(b"\n") >= 999
+
+
 def test_no_cards_are_left_to_the_server_to_refuse(call, accepting):
     call("import_cards", [])
     assert json.loads(accepting.seen[0].body) == {"cards": []}
