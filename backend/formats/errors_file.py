@@ -4,7 +4,8 @@
   a line. ``card`` is the record where it was JSON, else the card that the row or the document makes.
 * CSV: the columns that were sent (a card's fields where none were), and
   ``_index, _row, _field, _code, _message``, which readers drop.
-* Markdown, zip: the documents that were sent, the same five among their properties.
+* Markdown, zip: the documents that were sent (those that an export writes of other records), the same five
+  among their properties.
 
 What makes no card at all stands where it fails again until it is mended: as text for a card, or as
 ``metadata`` that is no object.
@@ -32,8 +33,9 @@ from backend.formats.write_zip import ZipWriter, pack
 ErrorsFormat = Literal["json", "ndjson", "csv", "markdown", "zip"]
 Failure = tuple[int, int | None, str | None, str, str, bytes]
 _JSON = ("json", "ndjson")
-# Sources whose records are documents with front matter: they are given back as they came.
-_DOCUMENTS = ("markdown", "zip", "obsidian")
+# Sources whose records are such files' documents: they are given back as they came, to the same kind of file
+# only, because an archive's documents go by their paths too.
+_DOCUMENTS = {"markdown": ("markdown",), "zip": ("zip", "obsidian")}
 _ENTRIES_AT_ONCE = 100
 
 
@@ -73,7 +75,7 @@ def write(format: ErrorsFormat, origin: Origin, errors: Iterable[Failure]) -> It
             yield from _csv(origin, errors)
         case "markdown":
             for error in errors:
-                yield _document(origin, error)[1]
+                yield _document("markdown", origin, error)[1]
         case "zip":
             yield from _zip(origin, errors)
 
@@ -88,7 +90,9 @@ def _unwrapped(record: bytes) -> bytes:
 
 def _entry(origin: Origin, error: Failure) -> bytes:
     index, row, field, code, message, record = error
-    head = {"index": index, "row": row, "field": field, "code": code, "message": message}
+    head: dict[str, Any] = {"index": index, "row": row, "field": field, "code": code, "message": message}
+    if origin.name == "twitter" and origin.context:
+        head["context"] = origin.context
     return json.dumps(head).encode()[:-1] + b', "card": ' + _shown(origin, record) + b"}"
 
 
@@ -165,7 +169,7 @@ def _zip(origin: Origin, errors: Iterable[Failure]) -> Iterator[bytes]:
     archive = ZipWriter(datetime.now(UTC))
     waiting: list[tuple[str, bytes]] = []
     for error in errors:
-        waiting.append(_document(origin, error))
+        waiting.append(_document("zip", origin, error))
         if len(waiting) >= _ENTRIES_AT_ONCE:
             yield archive.add(pack(waiting))
             waiting = []
@@ -173,13 +177,13 @@ def _zip(origin: Origin, errors: Iterable[Failure]) -> Iterator[bytes]:
     yield from archive.end()
 
 
-def _document(origin: Origin, error: Failure) -> tuple[str, bytes]:
+def _document(format: str, origin: Origin, error: Failure) -> tuple[str, bytes]:
     """A path inside of the archive and the document, its last line whole."""
     index, row, field, code, message, record = error
     why = zip(ADDED_COLUMNS, (index, row, field, code, message), strict=True)
     matter = "".join(f"{name}: {json.dumps(value)}\n" for name, value in why)
     path, text = f"{index}.md", None
-    if origin.name in _DOCUMENTS:
+    if origin.name in _DOCUMENTS[format]:
         value = _value(record)
         if isinstance(value, dict):
             path, value = str(value.get("path", path)), value.get("text")
@@ -188,7 +192,9 @@ def _document(origin: Origin, error: Failure) -> tuple[str, bytes]:
         text = _own_document(_card(origin, record), record)
     opening = text.removeprefix("\ufeff")
     if split_front_matter(text)[1] == text:
-        document = f"---\n{matter}---\n\n{opening}"
+        # A vault's text is read from the line below on, other documents' without one line break.
+        gap = "" if origin.name == "obsidian" else "\n"
+        document = f"---\n{matter}---\n{gap}{opening}"
     else:
         first, _, rest = opening.partition("\n")
         document = f"{first}\n{matter}{rest}"

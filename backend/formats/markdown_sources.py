@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from posixpath import basename, dirname, splitext
@@ -119,7 +121,7 @@ def _own_document(text: str) -> dict[str, Any] | None:
     if type(size) is not int or size < 0:
         return None
     body = rest.encode("utf-8", "surrogatepass")
-    if body[size:] in (b"\n", b""):
+    if len(body) >= size and body[size:] in (b"\n", b""):
         rest = body[:size].decode("utf-8", "surrogatepass")
     else:  # edited by hand since: then the text counts, not the number
         rest = rest.removesuffix("\n")
@@ -138,7 +140,7 @@ class _Documents:
         self._stream = stream
         self._longest = longest
         self._line = 0
-        self._ahead: list[bytes] = []
+        self._ahead: deque[bytes] = deque()
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         first = True
@@ -195,7 +197,7 @@ class _Documents:
             return True
         # The body was edited: what was read is looked at line by line after all.
         document.append(blank)
-        self._ahead = [*data.splitlines(keepends=True)]
+        self._ahead = deque(io.BytesIO(data).readlines())
         if self._ahead and not self._ahead[-1].endswith(b"\n"):
             self._ahead[-1] += self._stream.readline(self._longest)
         return False
@@ -213,7 +215,7 @@ class _Documents:
                 raise MalformedBody(f"The document that ends in line {self._line} is too large for a card")
 
     def _opens(self) -> bool:
-        """Whether front matter follows: properties and a closing line, not only a rule in the text."""
+        """Whether front matter follows: properties at once and a closing line, not just a rule in a text."""
         seen: list[bytes] = []
         closed = named = False
         while len(seen) < 200:
@@ -224,7 +226,7 @@ class _Documents:
             if line.rstrip(b"\r\n") == b"---":
                 closed = named
                 break
-            if not _PROPERTY.match(line):
+            if not _PROPERTY.match(line) or (len(seen) == 1 and not line.strip()):
                 break
             named = named or b":" in line
         for line in reversed(seen):
@@ -232,7 +234,7 @@ class _Documents:
         return closed
 
     def _next(self) -> bytes:
-        line = self._ahead.pop(0) if self._ahead else self._stream.readline(self._longest + 1)
+        line = self._ahead.popleft() if self._ahead else self._stream.readline(self._longest + 1)
         if len(line) > self._longest:
             raise MalformedBody(f"Line {self._line + 1} is too long")
         self._line += bool(line)
@@ -240,5 +242,5 @@ class _Documents:
 
     def _push_back(self, line: bytes) -> None:
         if line:
-            self._ahead.insert(0, line)
+            self._ahead.appendleft(line)
             self._line -= 1

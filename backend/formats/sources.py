@@ -67,6 +67,8 @@ class Source(ABC):
         except (msgspec.MsgspecError, RecursionError):
             return _unreadable(raw)
         if isinstance(record, dict) and record.keys() >= WRAPPER:
+            if isinstance(record.get("context"), dict):
+                context = {**context, **record["context"]}
             record = record["card"]
             if isinstance(record, dict) and record.keys() >= _CARD and record.keys() <= set(CARD_FIELDS):
                 return raw_members(raw)["card"]  # the card that such a record made, mended
