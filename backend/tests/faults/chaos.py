@@ -1,4 +1,8 @@
-"""Faults at seeded moments. The seed decides what happens, in which order and after how long."""
+"""Faults at seeded moments. The seed decides what happens, in which order and after how long at least.
+
+A fault waits until something was done since the one before: on a slow machine workers would otherwise be
+killed faster than they start, and nothing would be in the middle of anything.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,8 @@ WEIGHTS = {
     "delay postgres": 1,
     "swallow redis": 1,
 }
+PATIENCE_SECONDS = 10.0  # then the next fault comes although nothing moves: faults may pile up too
+LOOK_SECONDS = 0.1
 STOPPED_SECONDS = 5.0  # longer than the idle-in-transaction limit that these stacks run with
 IDLE_LIMIT_SECONDS = 3
 SETTINGS = {
@@ -45,7 +51,7 @@ class Chaos:
     """Call ``step()`` again and again, from the thread that made the world.
 
     Args:
-        pace_seconds: how long to wait between two faults, on average.
+        pace_seconds: how long to wait between two faults, on average and at least.
 
     Attributes:
         happened: what happened how often; ``kills`` is the number of processes that got SIGKILL.
@@ -57,8 +63,10 @@ class Chaos:
         self._pace = pace_seconds
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        self._next = time.monotonic()
+        self._next = self._look = self._last = time.monotonic()
+        self._done = 0
         self.happened: Counter[str] = Counter()
+        self.plan: list[tuple[str, float]] = []  # every fault drawn, with its draw
 
     @property
     def kills(self) -> int:
@@ -69,12 +77,28 @@ class Chaos:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             heapq.heappop(self._later)[2]()
-        if now >= self._next:
+        if now >= self._next and self._moved(now):
+            self._last = now
             self._next = now + self._random.uniform(0.2, 1.8) * self._pace
             name = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-            if self._do(name, self._random.random()):
+            draw = self._random.random()
+            self.plan.append((name, draw))
+            if self._do(name, draw):
                 self.happened[name] += 1
         time.sleep(0.02)
+
+    def _moved(self, now: float) -> bool:
+        """Whether a part has ended since the last fault, or the patience has."""
+        if now - self._last >= PATIENCE_SECONDS:
+            return True
+        if now < self._look:
+            return False
+        self._look = now + LOOK_SECONDS
+        done = self._world.parts_done()
+        if done is None or done == self._done:
+            return False
+        self._done = done
+        return True
 
     def end(self) -> None:
         """Mend everything: nobody stands still, servers run, the network passes everything on."""

@@ -1,14 +1,16 @@
 """Imports, exports, deletes and restores while everything is killed: nothing lost, nothing doubled.
 
 ``make torture``, or ``TORTURE_IMPORTS=200 TORTURE_KILLS=500 TORTURE_SEED=1 make torture``. It goes on until
-both numbers are reached, mends everything, waits until all that was accepted is final, and checks the books.
-The seed decides the faults and the operations; it is printed, and given again replays them.
+both numbers are reached and ``TORTURE_MINUTES`` are over, mends everything, waits until all that was accepted
+is final, and checks the books. The seed decides the faults and the operations; it is printed, and given again
+replays them.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import threading
@@ -111,6 +113,7 @@ def run(
     seed: int,
     cards: int,
     pace_seconds: float = 1.0,
+    at_least_seconds: float = 0.0,
     say: Callable[[str], None] = print,
 ) -> Report:
     """The whole torture. The caller decides what to make of ``Report.wrong`` and ``failures``."""
@@ -124,7 +127,8 @@ def run(
             return sum(one.kind == "import" for client in clients for one in list(client.accepted))
 
         def more() -> bool:
-            return sent() < imports or chaos.kills < kills
+            lasted = time.monotonic() - began
+            return sent() < imports or chaos.kills < kills or lasted < at_least_seconds
 
         drivers = [Driver(client, seed * OWNERS + n, cards, more) for n, client in enumerate(clients)]
         for driver in drivers:
@@ -174,6 +178,10 @@ def _check(world: World, clients: list[Client], report: Report) -> None:
             result = one.answer.get("result", {})
             if one.answer.get("status") == "FAILURE":
                 report.failures.append(f"{one.kind} {one.task_id}: {one.answer.get('error')}")
+                done, failed = result.get("cards_imported", 0), result.get("cards_failed", 0)
+                there = made.get(one.task_id[:30], 0)
+                if one.kind == "import" and (done + failed != one.items or there != done):
+                    wrong.append(f"{one}: {done} and {failed} of {one.items}, {there} cards")
             elif one.kind == "import":
                 got = (
                     result.get("cards_imported"),
@@ -198,7 +206,10 @@ def main() -> int:
     imports = int(os.environ.get("TORTURE_IMPORTS", "20"))
     kills = int(os.environ.get("TORTURE_KILLS", "50"))
     cards = int(os.environ.get("TORTURE_CARDS", "10000"))
-    print(f"seed {seed}: {imports} imports of {cards} cards, {kills} kills", flush=True)
+    minutes = float(os.environ.get("TORTURE_MINUTES", "0"))
+    print(f"seed {seed}: {imports} imports of {cards} cards, {kills} kills, {minutes:g} minutes", flush=True)
+    for signum in (signal.SIGTERM, signal.SIGINT):  # so that the stack ends with it, however it was started
+        signal.signal(signum, lambda *_: sys.exit(2))
 
     def say(line: str) -> None:
         print(line, flush=True)
@@ -206,8 +217,9 @@ def main() -> int:
     pace = float(os.environ.get("TORTURE_PACE_SECONDS", "1.0"))
     with tempfile.TemporaryDirectory(prefix="extrophi-torture-") as folder:
         report = run(
-            Path(folder), imports=imports, kills=kills, seed=seed, cards=cards, pace_seconds=pace, say=say
-        )
+            Path(folder), imports=imports, kills=kills, seed=seed, cards=cards, pace_seconds=pace,
+            at_least_seconds=minutes * 60, say=say,
+        )  # fmt: skip
     print(report.as_json())
     print(f"{'WRONG' if report.wrong else 'nothing lost, nothing doubled'}; seed {seed}")
     return 1 if report.wrong else 0

@@ -118,6 +118,13 @@ class World:
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(statement, parameters).fetchall()
 
+    def parts_done(self) -> int | None:
+        """How many parts have ended so far; ``None`` while PostgreSQL does not answer."""
+        try:
+            return int(self.query("SELECT count(*) FROM operation_parts WHERE state <> 'PENDING'")[0][0])
+        except psycopg.Error:
+            return None
+
     def redis_client(self) -> Redis:
         """A client past the proxy."""
         return Redis.from_url(self.redis_url, socket_timeout=5)
