@@ -17,7 +17,7 @@ from benchmarks.peers.peer import NotHere
 
 
 def run(options: Options) -> Iterator[Result]:
-    """Measure ``options.against``: imports of ``options.cards``, exports of five times as many.
+    """Measure ``options.against``: imports of ``options.cards``, exports of twice as many.
 
     Yields:
         A comparison per peer and question: the peer's seconds / ours. For a peer that cannot be had here a

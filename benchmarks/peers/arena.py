@@ -20,7 +20,7 @@ from benchmarks.peers.peer import KINDS, Peer
 
 GROUP = "peers"
 WARM_UP = 2_000  # cards of the imports that are not counted: a whole one takes some peers half a minute
-EXPORTS = 5  # times as many cards are exported, so that fixed costs do not decide
+EXPORTS = 2  # times as many cards are exported, so that fixed costs do not decide
 
 Seconds = Mapping[str, tuple[float, ...]]
 # Sets a peer up that was found on this machine. Raises ``NotHere`` when it does not start.

@@ -19,10 +19,6 @@ from benchmarks.measure import Side
 from benchmarks.peers import counting
 from benchmarks.servers import RunningStack
 
-EXPORTED = (
-    "id", "title", "body", "category", "privacy_level", "tags", "source_platform", "source_url",
-    "external_id", "metadata", "is_published", "published_url", "published_at", "created_at", "updated_at",
-)  # fmt: skip
 PATIENCE_SECONDS = 600
 
 
@@ -121,7 +117,7 @@ def copy_out(stack: RunningStack, owner: UUID, count: int, folder: Path) -> Side
     """The limit of an export: the same columns and order by COPY in text format, into a file."""
     path = folder / "copy.text"
     statement = (
-        f"COPY (SELECT {', '.join(EXPORTED)} FROM cards"
+        f"COPY (SELECT {', '.join(counting.EXPORTED)} FROM cards"
         f" WHERE user_id = '{uuid.UUID(str(owner))}' AND deleted_at IS NULL ORDER BY id) TO STDOUT"
     )
 

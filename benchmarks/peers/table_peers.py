@@ -41,7 +41,8 @@ def _django(arena: Arena, versions: dict[str, str]) -> Iterator[Peer]:
             name="django",
             title="django-import-export",
             less="no HTTP, queue, status, progress, publishing, ledger or fingerprints (random ones); texts "
-            "are not checked (full_clean off, its default); one row that PostgreSQL refuses fails the import",
+            "are not checked (full_clean off, its default); one row that PostgreSQL refuses fails the "
+            "import; times are exported without fractions of a second",
             more="the whole import is one transaction; it keeps a result object per row",
             importing=_importing(arena, process, "json", _write_flat),
             exporting=_exporting(arena, process, django_cards.FORMATS),
