@@ -53,16 +53,15 @@ class _Import:
         )
 
     def run(self) -> PartResult:
-        rows: Iterable[Row] = self.read()
-        changes: list[Change] = []
         mode = self.options.get("on_duplicate", "create")
+        if mode == "create" and self.insert_as_read():
+            self.award()
+            return self.result
+        rows, changes = list(self.read()), list[Change]()
         if mode != "create":
-            rows, changes = self.sort_out(mode, list(rows))
-        inserted = self.insert(rows)
-        self.result.imported = len(inserted)
-        changed = self.update(changes)
-        self.result.updated = len(changed)
-        self.award(inserted, changed)
+            rows, changes = self.sort_out(mode, rows)
+        self.insert(rows)
+        self.award(self.update(changes))
         return self.result
 
     def read(self) -> Iterator[Row]:
@@ -108,24 +107,46 @@ class _Import:
                 self.skip(row.index, earlier.id)
         return list(new.values()), list(changes.items())
 
-    def insert(self, rows: Iterable[Row]) -> list[Row]:
-        """COPY rows as they are read; where PostgreSQL refuses them, halve until each bad card is named."""
-        reading, taken = iter(rows), list[Row]()
+    def insert_as_read(self) -> bool:
+        """COPY the cards while they are read, one in memory at a time. Whether PostgreSQL took them all."""
+        if self.copied(self.read()) is None:
+            return True
+        self.result = PartResult()
+        return False
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
+        error = self.copied(rows) if rows else None
+        if error is None:
+            return
+        if len(rows) == 1:
+            self.refuse(rows[0], error)
+            return
+        middle = len(rows) // 2
+        self.insert(rows[:middle])
+        self.insert(rows[middle:])
+
+    def copied(self, rows: Iterable[Row]) -> BaseException | None:
+        """COPY the rows and count them, or nothing of both: then why PostgreSQL refused."""
+        imported = published = 0
+
+        def counted() -> Iterator[Row]:
+            nonlocal imported, published
+            for row in rows:
+                imported += 1
+                published += row.published_url is not None
+                yield row
+
         try:
             with self.connection.begin_nested():
-                cards.insert(self.connection, _noting(reading, taken))
+                cards.insert(self.connection, counted())
         except (psycopg.Error, exc.DBAPIError) as error:
             if not is_refusal(error):
                 raise
-            taken.extend(reading)  # those that were not read yet when it refused
-            if not taken:
-                raise
-            if len(taken) == 1:
-                self.refuse(taken[0], error)
-                return []
-            middle = len(taken) // 2
-            return [*self.insert(taken[:middle]), *self.insert(taken[middle:])]
-        return taken
+            return error
+        self.result.imported += imported
+        self.result.published += published
+        return None
 
     def update(self, changes: Sequence[Change]) -> list[Change]:
         """Overwrite known cards; those refused are named one by one, like new ones."""
@@ -142,12 +163,12 @@ class _Import:
                 return []
             middle = len(changes) // 2
             return [*self.update(changes[:middle]), *self.update(changes[middle:])]
+        self.result.updated += len(changes)
         self.result.outcomes.extend((row.index, "updated", str(card)) for card, row in changes)
         return list(changes)
 
-    def award(self, inserted: Sequence[Row], changed: Sequence[Change]) -> None:
+    def award(self, changed: Sequence[Change] = ()) -> None:
         operation, result = self.claim.operation, self.result
-        result.published = sum(row.published_url is not None for row in inserted)
         if result.published:
             first, last = card_range(operation.id, self.claim.first_index, self.claim.item_count)
             result.awarded = ledger.award_range(
@@ -174,13 +195,6 @@ class _Import:
         row = self.row_numbers[offset] if self.row_numbers else None
         self.result.failed += 1
         self.result.errors.append(ItemError(index, code, message, field, title, row, self.records[offset]))
-
-
-def _noting(rows: Iterator[Row], taken: list[Row]) -> Iterator[Row]:
-    """``rows``, each put into ``taken`` as it passes."""
-    for row in rows:
-        taken.append(row)
-        yield row
 
 
 def original(error: BaseException) -> BaseException | None:
