@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Annotated, Any
@@ -14,13 +15,15 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from backend.api import byte_ranges
-from backend.api.dependencies import caller
+from backend.api.dependencies import caller, client_ip
 from backend.api.problems import errors
 from backend.api.routes.bulk import operation_uuid
 from backend.api.streaming import StreamedResponse
+from backend.auth import audit
 from backend.auth.store import Caller
 from backend.core.errors import FieldError, Forbidden, RateLimited, ValidationFailed
 from backend.core.settings import get_settings
+from backend.db.session import unit_of_work
 from backend.operations import downloads
 from backend.operations.downloads import Download
 from backend.operations.export_options import NAMES, ExportOptions, read_options
@@ -155,7 +158,14 @@ async def export_cards(
     }  # fmt: skip
     options = _read_query(request, given)
     encoding = _negotiated(request, options)
-    return await run_in_threadpool(_start, who.user_id, options, encoding)
+    from_where, request_id = client_ip(request), getattr(request.state, "request_id", None)
+
+    def note() -> None:
+        detail = {"format": options.format, "streamed": True}
+        with unit_of_work(who.user_id) as connection:
+            audit.record(connection, who, "cards.export", None, from_where, detail, request_id=request_id)
+
+    return await run_in_threadpool(_start, who.user_id, options, encoding, note)
 
 
 def _read_query(request: Request, given: dict[str, Any]) -> ExportOptions:
@@ -181,8 +191,12 @@ def _negotiated(request: Request, options: ExportOptions) -> str | None:
     return next((name for name in ("zstd", "gzip") if accepted.get(name)), None)
 
 
-def _start(owner: UUID, options: ExportOptions, encoding: str | None) -> Response:
-    """The first bytes decide the status: what fails before them is an error like any other."""
+def _start(owner: UUID, options: ExportOptions, encoding: str | None, note: Callable[[], None]) -> Response:
+    """The first bytes decide the status: what fails before them is an error like any other.
+
+    Args:
+        note: writes the export into the audit log, before any byte of it leaves.
+    """
     if not _slots.acquire(blocking=False):
         raise RateLimited(
             f"{STREAMS_AT_ONCE} exports are streaming already. Try again shortly, or use POST /bulk/export.",
@@ -194,6 +208,7 @@ def _start(owner: UUID, options: ExportOptions, encoding: str | None) -> Respons
         first = next(chunks, b"")
         if stream.watermark is None:  # a header may have come before the snapshot was taken
             first += next(chunks, b"")
+        note()
     except BaseException:
         _slots.release()
         raise
