@@ -88,6 +88,7 @@ def part_transactions(database: Database, cards: Cards, size: int, options: Opti
         seconds["ours"],
         seconds["COPY"],
         note="the same rounds against one COPY of all rows in one transaction",
+        plot=False,
     )
 
 

@@ -52,6 +52,9 @@ def _lines(axes: Any, own: Sequence[Measurement]) -> None:
     names = [one.name if _one_side(own) else f"{one.name} / {one.against}" for one in own]
     axes.set_yticks(places, names)
     axes.set_xscale("log")
+    for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        which(lambda rate, _: f"{rate:,.0f}")
+    axes.tick_params(axis="x", which="both", labelsize=7, rotation=45)
     axes.set_xlabel("cards a second (median, logarithmic)")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize="small", frameon=False)

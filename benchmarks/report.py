@@ -58,7 +58,7 @@ def write(
     """Write every file of the report; those that were written."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
-        "machine": dict(machine),
+        "machine": {**machine, "load_after": round(os.getloadavg()[0], 2)},
         "options": {"cards": options.cards, "rounds": options.rounds, "against": list(options.against)},
         "postgresql": dict(postgres),
         "seconds": round(seconds, 1),
@@ -81,7 +81,8 @@ def markdown(results: Sequence[Result], document: Mapping[str, Any]) -> str:
         "# Benchmark report",
         "",
         f"{here['date']}, commit {here['commit']}: {here['cores']} cores, {here['memory_gib']} GiB, "
-        f"Linux {here['kernel']}, Python {here['python']}, load {here['load_before']} at the start. "
+        f"Linux {here['kernel']}, Python {here['python']}, load {here['load_before']} before "
+        f"and {here['load_after']} after. "
         f"{options['cards']:,} cards, {options['rounds']} rounds, {document['seconds']:.0f} s altogether.",
         "",
         "Ratio: the other side's seconds / ours, in the same round on the same server; the median over the "
@@ -154,7 +155,12 @@ def _figures(results: Sequence[Figure]) -> list[str]:
 
 
 def _notes(results: Sequence[Result]) -> list[str]:
-    notes = [f"- {one.name}: {one.note}" for one in results if one.note]
+    """Each note once, with all that it is about."""
+    about: dict[str, list[str]] = {}
+    for one in results:
+        if one.note:
+            about.setdefault(one.note, []).append(one.name)
+    notes = [f"- {'; '.join(names)}: {note}" for note, names in about.items()]
     return [*notes, ""] if notes else []
 
 
