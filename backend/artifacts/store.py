@@ -25,6 +25,7 @@ from obstore.store import ObjectStore
 
 from backend.artifacts.location import locate
 from backend.core.errors import Unavailable
+from backend.core.failpoints import hit
 from backend.core.settings import Settings, get_settings
 
 SIDECAR = ".sha256"
@@ -111,6 +112,7 @@ class ArtifactStore:
             )
             self._make_durable(key)
             sha256 = digest.sha256.hexdigest()
+            hit("artifact.before_digest")
             self._put_beside(key, digest.size, sha256)
             self._make_durable(key + SIDECAR)
         return Artifact(key, digest.size, sha256, datetime.now(UTC))

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     parts_wanted: int = Field(10, ge=1, description="An operation is cut into at least this many parts.")
     runners_per_operation: int = Field(4, ge=1, description="Runners woken for one operation.")
     running_parts_per_owner: int = Field(4, ge=1, description="Parts of one owner that run at once.")
+    running_long_parts_per_owner: int = Field(
+        2, ge=1, description="Of these, exports and all-or-nothing imports: one part is all of them."
+    )
     runner_slice_seconds: float = Field(30.0, description="A runner hands over after this long.")
     part_max_attempts: int = Field(4, description="Starts of one part: the first and three retries.")
     retry_backoff_seconds: float = Field(1.0, description="First backoff; doubles with each attempt.")

@@ -82,6 +82,7 @@ def cancel(
         if request is not None:
             idempotency.record(connection, caller.owner, request, answer)
         hit("cancel.before_commit")
+    hit("cancel.after_commit")
     return answer
 
 
@@ -118,7 +119,7 @@ def undo(caller: Caller, operation_id: UUID, request: Repeatable | None, audit: 
 
     Raises:
         NotFound: unknown, or another owner's.
-        Conflict: not over yet, or of a kind that cannot be undone.
+        Conflict: not over yet, of a kind that cannot be undone, or nothing is known that it deleted.
     """
     operation = _over(caller, operation_id)
     settings = get_settings()
@@ -134,6 +135,8 @@ def undo(caller: Caller, operation_id: UUID, request: Repeatable | None, audit: 
             staged = list(parts.cut_range(operation.total_items, sizes(settings)))
         else:
             staged = list(parts.cut_stream(_deleted_ids(operation), sizes(settings)))
+            if not staged:
+                raise Conflict("Nothing that this delete removed is known; there is nothing to undo")
         new = _child(caller, operation, "restore", options, staged, "Undo initiated for {count} cards")
     else:
         raise Conflict("Only imports and soft deletes can be undone")

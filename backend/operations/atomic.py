@@ -51,8 +51,9 @@ def _claims(work: Work) -> Iterator[Claim]:
     yield first
     for number in claiming.take_more(work.connection, first):
         claim = claiming.take_one(work.connection, first.operation, number)
-        if claim is not None:
-            yield claim
+        if claim is None:  # cancelled under us: the rest alone would be neither all nor nothing
+            raise Interrupted
+        yield claim
 
 
 def _end(connection: Connection, claim: Claim, result: PartResult, reason: str | None, began: float) -> None:

@@ -31,7 +31,8 @@ _START = text(
     RETURNING attempts, starts
     """
 )
-# SKIP LOCKED: when somebody else has taken the part meanwhile, there is nothing to wait with.
+# SKIP LOCKED: when somebody else has taken the part meanwhile, there is nothing to wait with, and the start
+# that is counted now and the state are theirs.
 _WAIT = text(
     """
     WITH part AS (
@@ -43,9 +44,10 @@ _WAIT = text(
         FROM part WHERE p.operation_id = part.operation_id AND p.part_no = part.part_no
     ), ended AS (
         UPDATE operation_part_attempts SET incarnation = NULL
-        WHERE operation_id = :operation AND part_no = :part
+        WHERE operation_id = :operation AND part_no = :part AND EXISTS (SELECT 1 FROM part)
     )
-    UPDATE operations SET state = 'RETRY' WHERE id = :operation AND state = 'STARTED'
+    UPDATE operations SET state = 'RETRY'
+    WHERE id = :operation AND state = 'STARTED' AND EXISTS (SELECT 1 FROM part)
     """
 )
 _EXCUSE = text(

@@ -4,7 +4,8 @@ The lock is the lease: it ends with the session, however the session ends. Every
 ``try`` or ``SKIP LOCKED``, so no runner ever waits for another one.
 
 Fairness: owners are served in the order of their last turn, each at most ``running_parts_per_owner``
-parts at once, each with at most ``max_running_operations`` of its oldest operations.
+parts at once, ``running_long_parts_per_owner`` of them long ones, each with at most
+``max_running_operations`` of its oldest operations.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _CANDIDATES = text(
 _SLOT = text(
     """
     SELECT slot FROM generate_series(0, :slots - 1) AS slot
-    WHERE pg_try_advisory_xact_lock(hashtext('owner ' || :owner), slot) LIMIT 1
+    WHERE pg_try_advisory_xact_lock(hashtext(:name), slot) LIMIT 1
     """
 )
 _TRY = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
@@ -50,10 +51,12 @@ _NEXT = f"""
       AND (next_attempt_at IS NULL OR next_attempt_at <= now())
     ORDER BY part_no LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     """  # noqa: S608 - constant
+# The first or none: the one behind a part that somebody is just giving up or putting off is not next.
 _FIRST = f"""
     SELECT {_PART_COLUMNS}, next_attempt_at IS NULL OR next_attempt_at <= now() AS due FROM operation_parts
-    WHERE operation_id = %(id)s AND state = 'PENDING'
-    ORDER BY part_no LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    WHERE operation_id = %(id)s AND state = 'PENDING' AND part_no = (
+        SELECT min(part_no) FROM operation_parts WHERE operation_id = %(id)s AND state = 'PENDING')
+    FOR NO KEY UPDATE SKIP LOCKED
     """  # noqa: S608 - constant
 _ONE = f"""
     SELECT {_PART_COLUMNS} FROM operation_parts
@@ -81,6 +84,11 @@ class Candidate:
         )
 
     @property
+    def long(self) -> bool:
+        """A part of it keeps its worker for as long as the whole operation lasts."""
+        return self.kind == "export" or self.atomic
+
+    @property
     def checks_duplicates(self) -> bool:
         """Parts run one after another, in input order, and nobody else of the owner checks meanwhile."""
         return self.kind == "import" and self.options.get("on_duplicate", "create") != "create"
@@ -105,8 +113,11 @@ def candidates(connection: Connection, settings: Settings) -> list[Candidate]:
 
 def take(connection: Connection, candidate: Candidate, settings: Settings) -> Claim | None:
     """Lock one part of the candidate; ``None`` when others have it all. Roll back then: locks may be held."""
-    values = {"slots": settings.running_parts_per_owner, "owner": str(candidate.user_id)}
-    if connection.execute(_SLOT, values).scalar() is None:
+    owner = candidate.user_id
+    if not _slot(connection, f"owner {owner}", settings.running_parts_per_owner):
+        return None
+    # Or one owner's exports would hold every worker, and nobody else's turn would come.
+    if candidate.long and not _slot(connection, f"long {owner}", settings.running_long_parts_per_owner):
         return None
     # Before the part is chosen: whoever waits with a part already read would work on what was true before.
     if candidate.max_parallel == 1 and not _try(connection, f"operation {candidate.id}"):
@@ -134,6 +145,10 @@ def take_one(connection: Connection, candidate: Candidate, number: int) -> Claim
     """Lock one named part that is still pending."""
     row = _part(connection, _ONE, id=candidate.id, part=number)
     return None if row is None else _claim(candidate, row)
+
+
+def _slot(connection: Connection, name: str, slots: int) -> bool:
+    return connection.execute(_SLOT, {"name": name, "slots": slots}).scalar() is not None
 
 
 def _try(connection: Connection, name: str) -> bool:

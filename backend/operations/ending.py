@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from backend.operations import outcomes, parts, store
 from backend.operations.claiming import Claim
 from backend.operations.store import ItemError, PartResult
+from backend.operations.working import Interrupted
 
 _DONE = text(
     """
@@ -45,10 +46,15 @@ PART_FAILED = "part_failed"
 
 
 def done(connection: Connection, claim: Claim, result: PartResult, began: float) -> None:
-    """Record item errors and counts, in the part's own transaction. ``began``: ``time.monotonic()``."""
+    """Record item errors and counts, in the part's own transaction. ``began``: ``time.monotonic()``.
+
+    Raises:
+        Interrupted: somebody else has ended the part; possible only where its row lock went with a
+            savepoint. Nothing of the transaction may stay then.
+    """
     operation: UUID = claim.operation.id
     store.insert_errors(connection, operation, result.errors)
-    connection.execute(
+    ended = connection.execute(
         _DONE,
         {
             "id": operation,
@@ -65,6 +71,8 @@ def done(connection: Connection, claim: Claim, result: PartResult, began: float)
             "summary": None if result.summary is None else json.dumps(result.summary),
         },
     )
+    if ended.rowcount != 1:
+        raise Interrupted
 
 
 def failed(connection: Connection, claim: Claim, reason: str, *, record_items: bool = True) -> None:

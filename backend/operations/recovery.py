@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from backend.core.failpoints import hit
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
 from backend.operations import claiming
@@ -37,6 +38,8 @@ def sweep() -> list[UUID]:
     with unit_of_work() as connection:
         for cancelled in connection.execute(_CANCELLED).scalars().all():
             cancel_waiting_parts(connection, cancelled)
+        hit("sweep.before_commit")
+    hit("sweep.after_commit")
     with unit_of_work() as connection:
         over = connection.execute(_OVER).scalars().all()
     for operation in over:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from backend.core.failpoints import hit
 from backend.core.settings import Settings, get_settings
 from backend.db.session import autocommit, connection_lost, is_transient, unit_of_work
-from backend.operations import atomic, attempts, claiming, deleting, ending, export_part, importing
+from backend.operations import atomic, attempts, claiming, deleting, ending, export_part, importing, store
 from backend.operations.attempts import Worker
 from backend.operations.claiming import Candidate, Claim
 from backend.operations.finishing import finish_if_over
@@ -129,7 +129,7 @@ class Runner:
             attempt.count = attempts.start(
                 counting, self.worker, candidate.user_id, candidate.id, claim.number
             )
-        hit("run.after_attempt")
+        hit("run.after_attempt", f"{candidate.kind}/{claim.number}")
         if attempt.count[0] > self.settings.part_max_attempts or attempt.count[1] > attempts.MOST_STARTS:
             raise _Exhausted
         watch = CancelWatch(candidate)
@@ -143,7 +143,7 @@ class Runner:
             hit("run.after_work")
             return
         result = _DO[operation.kind](work)
-        hit("run.after_work")
+        hit("run.after_work", f"{operation.kind}/{work.claim.number}")
         ending.done(work.connection, work.claim, result, began)
 
     def _after_error(self, claim: Claim, count: tuple[int, int], error: Exception) -> None:
@@ -164,8 +164,10 @@ class Runner:
         else:
             seconds = backoff(count[0], self.settings.retry_backoff_seconds)
             log.warning("part.retry", operation=str(operation), part=claim.number, seconds=seconds)
+            hit("put_off.before_commit")
             with autocommit() as connection:
                 attempts.wait(connection, operation, claim.number, seconds)
+            hit("put_off.after_commit")
             self._due = time.monotonic() + seconds + _POLL_SECONDS
 
     def _give_up(self, claim: Claim, reason: str, *, record_items: bool = True) -> None:
@@ -180,17 +182,27 @@ class Runner:
                     further = claiming.take_one(connection, claim.operation, number)
                     if further is not None:
                         ending.failed(connection, further, reason, record_items=record_items)
+            hit("give_up.before_commit")
+        hit("give_up.after_commit")
 
     def _cancel_rest(self, attempt: _Attempt) -> None:
-        if attempt.claim is not None:
-            with unit_of_work() as connection:
-                ending.cancel_waiting_parts(connection, attempt.claim.operation.id)
+        assert attempt.claim is not None
+        operation_id = attempt.claim.operation.id
+        with unit_of_work() as connection:
+            # The lock waits for a cancellation that has not committed yet; without one the part is run again.
+            operation = store.lock(connection, operation_id)
+            if operation is not None and operation.cancel_requested_at is not None:
+                ending.cancel_waiting_parts(connection, operation_id)
+            hit("interrupted.before_commit")
+        hit("interrupted.after_commit")
 
     def _pay_owed(self) -> None:
         while self._owed:
             operation, part = self._owed[-1]
+            hit("excuse.before_commit")
             with autocommit() as connection:
                 attempts.excuse(connection, self.worker, operation, part)
+            hit("excuse.after_commit")
             self._owed.pop()
 
     def _log(self, attempt: _Attempt) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from backend.core.errors import RateLimited
 from backend.core.failpoints import hit
@@ -27,6 +27,8 @@ from backend.operations.store import NewOperation
 FIRST_RATES = {"import": 5_000.0, "export": 20_000.0, "delete": 10_000.0, "restore": 10_000.0}
 ACCEPTED = 202
 _WAITING_RETRY_SECONDS = 5
+_PARALLEL_REQUESTS = 100  # more than all API processes answer at once for one owner
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('waiting ' || :owner, 0))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ def submit(submission: Submission, request: Repeatable | None = None) -> Answer:
 
 def _check_waiting(connection: Connection, owner: UUID, settings: Settings) -> None:
     waiting = store.unfinished(connection, owner)
+    if waiting >= settings.max_waiting_operations - _PARALLEL_REQUESTS:
+        # Near the limit one after another, or each of many at once would see the last free place.
+        connection.execute(_ONE_AT_A_TIME, {"owner": str(owner)})
+        waiting = store.unfinished(connection, owner)
     if waiting >= settings.max_waiting_operations:
         raise RateLimited(
             f"You have {waiting} unfinished operations; at most {settings.max_waiting_operations} are kept",

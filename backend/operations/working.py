@@ -32,4 +32,4 @@ DoPart = Callable[[Work], PartResult]
 
 
 class Interrupted(Exception):
-    """The owner cancelled the operation in the middle of a part; everything of the part is rolled back."""
+    """The part must not go on, its owner cancelled the operation; everything of the part is rolled back."""

@@ -8,6 +8,7 @@ import structlog
 from celery import Celery
 
 from backend.core.breaker import Breaker
+from backend.core.failpoints import hit
 from backend.queue.celery_app import RUN, app
 
 _PRODUCER_TIMEOUT_SECONDS = 0.1
@@ -40,7 +41,9 @@ def wake(operation_id: UUID, runners: int = 1) -> bool:
         return False
     try:
         for _ in range(runners):
+            hit("publish.before")
             app.send_task(RUN, args=[str(operation_id)], ignore_result=True, retry=False)
+            hit("publish.after")
     except Exception as error:  # whatever it is, the operation is committed
         _breaker.failed()
         log.warning("queue.publish_failed", operation=str(operation_id), error=type(error).__name__)

@@ -10,7 +10,7 @@ from backend.queue.celery_app import RUN, app
 from backend.tasks.running import run_slice
 
 
-@app.task(name=RUN)
+@app.task(name=RUN, Request="backend.queue.acknowledging:AcknowledgedRequest")
 def run_operation(operation_id: str) -> None:
     """Run parts, of this and of any other operation, for one time slice.
 

@@ -19,6 +19,7 @@ def sweep() -> None:
         dispatch.wake(operation_id)
     if len(waiting) == 1:
         dispatch.wake(waiting[0], max(0, min(room, get_settings().runners_per_operation) - 1))
+    hit("sweep.after_publish")
 
 
 @app.task(name=PURGE)

@@ -53,7 +53,7 @@ class _Plans(threading.local):
 plans = _Plans()
 
 
-def hit(name: str) -> None:
+def hit(name: str, detail: str = "") -> None:
     """In place of ``backend.core.failpoints.hit``."""
     plans.seen.add(name)
     if plans.at == name and plans.action is not None:
