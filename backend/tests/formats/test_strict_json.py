@@ -8,10 +8,11 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.core.errors import MalformedBody, ValidationFailed
+from backend.formats import strict_json
 from backend.formats.json_scanner import Scanner
 from backend.formats.strict_json import parse_envelope, read_value
 from backend.tests.formats.json_cases import INVALID, VALID
@@ -79,3 +80,31 @@ def test_a_hostile_body_is_refused_quickly() -> None:
         with pytest.raises(MalformedBody):
             read_value(body)
     assert time.monotonic() - began < 10
+
+
+PIECES = (
+    b'"a":1', b'"a" :1', b'"a"\n\t :1', rb"\u0022", rb"\u003a", rb"\u003A", b"abc,def", "漢字".encode(),
+    b"0" * 50, b'"', b" ", rb"\"", b'{"x":[1,2]}', b". aA",
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=40))
+def test_a_text_seen_in_pieces_shows_what_it_shows_as_a_whole(pieces: list[bytes]) -> None:
+    text = b"".join(pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strict_json, "_WINDOW", 20)
+        try:
+            seen = list(strict_json._windows(text))
+        except strict_json._Suspicious:
+            return  # nowhere to cut: the exact way looks at it
+        hidden = strict_json._hides_members(text)
+    assert b"".join(seen) == text
+    assert strict_json._hides_members(text) == hidden
+    assert sum(piece.count(b'":') for piece in seen) == text.count(b'":')
+
+
+def test_a_large_body_in_any_script_goes_the_quick_way() -> None:
+    for body in ("plain words, ", "漢字かな", "مرحبا بالعالم ", "1234567890 "):
+        card = json.dumps({"title": "t", "body": body * 20_000}, ensure_ascii=False).encode()
+        assert strict_json._quick_envelope(b'{"cards":[' + card + b"]}", "cards").cards == [card]
