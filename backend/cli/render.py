@@ -13,6 +13,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from io import TextIOWrapper
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,14 @@ def file(path: Path) -> None:
 
 
 def streamed_document(name: str, entries: Iterable[Mapping[str, Any]]) -> None:
-    """``{name: [entries]}`` as one JSON document, written as the entries come."""
+    """``{name: [entries]}`` as one JSON document, written as the entries come.
+
+    Nothing is written before the first one is there: what went wrong until then is the document instead.
+    """
+    coming = iter(entries)
+    first = list(islice(coming, 1))
     sys.stdout.write(f'{{"{name}": [')
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(chain(first, coming)):
         sys.stdout.write(("," if number else "") + "\n  " + json.dumps(dict(entry), default=str))
     sys.stdout.write("\n]}\n")
     sys.stdout.flush()

@@ -67,13 +67,12 @@ def import_file(
 
 
 def preview(
-    source: str | os.PathLike[str] | IO[bytes], *, rows: int = 20, **options: Unpack[FileOptions]
+    source: str | os.PathLike[str] | IO[bytes], **options: Unpack[FileOptions]
 ) -> Flow[list[dict[str, Any]]]:
-    """The first rows of a file as the cards they would become; nothing is stored."""
+    """The first rows of a file (20) as the cards they would become; nothing is stored."""
     body, kind = yield Run(lambda: _opened(source, options))
-    parameters = _query(options) | {"rows": str(rows)}
     response = yield from send(
-        Request("POST", PREVIEW, parameters, _headers(kind, options), body, SLOW_SECONDS)
+        Request("POST", PREVIEW, _query(options), _headers(kind, options), body, SLOW_SECONDS)
     )
     return answers.page(response)[0]
 

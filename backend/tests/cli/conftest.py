@@ -16,7 +16,7 @@ import pytest
 from backend.cli.main import main
 from backend.core.settings import get_settings
 from backend.db import session
-from backend.tests.docs.running import new_key
+from backend.tests.support.service import OnStack
 from backend.tests.support.stack import Stack
 
 EXTROPHI = str(Path(sys.executable).with_name("extrophi"))
@@ -46,7 +46,7 @@ def run(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any, tmp_pa
     for name in ("DATABASE_URL", "REDIS_URL", "API_KEY_PEPPER", "EXTROPHI_URL", "EXTROPHI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATA_DIR", str(stack.data_dir))
-    monkeypatch.setenv("EXTROPHI_API_KEY", new_key(stack))
+    monkeypatch.setenv("EXTROPHI_API_KEY", OnStack(stack).headers["Authorization"].removeprefix("Bearer "))
     monkeypatch.setenv("EXTROPHI_URL", stack.url)
     monkeypatch.setenv("COLUMNS", "200")
     before = dict(os.environ)
