@@ -202,6 +202,13 @@ class PreviewRow(BaseModel):
     field: str | None = None
 
 
+class DownloadUrl(BaseModel):
+    """An address that stands in for the key until it expires."""
+
+    url: str
+    expires_at: str
+
+
 class Preview(BaseModel):
     """The first rows of a file as cards; nothing was stored."""
 

@@ -13,6 +13,7 @@ from backend.formats.sources import WRAPPER, Source, to_record
 from backend.formats.strict_json import elements_of, raw_members, read_value
 
 _LARGEST_DOCUMENT = 64 * MIB
+_SKIPPED_AT_ONCE = 65_536
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -45,7 +46,7 @@ class NdjsonSource(Source):
                 if line == 1 and raw.startswith(_BOM):
                     raw = raw[len(_BOM) :]
                 if len(raw) > longest and not raw.endswith(b"\n"):
-                    while rest := stream.readline(longest):
+                    while rest := stream.readline(_SKIPPED_AT_ONCE):
                         if rest.endswith(b"\n"):
                             break
                     yield to_record({"unreadable": f"The line is longer than {longest:,} bytes"}, line)

@@ -11,7 +11,7 @@ from pathlib import Path
 from posixpath import basename, dirname, splitext
 from typing import Any, BinaryIO
 
-from backend.core.errors import MalformedBody
+from backend.core.errors import MalformedBody, PayloadTooLarge
 from backend.formats.base import ItemProblem, Limits, Record
 from backend.formats.fields import ADDED_COLUMNS, ASSIGNED_FIELDS, CARD_FIELDS, card_of, divided, placed
 from backend.formats.front_matter import split_front_matter
@@ -212,7 +212,7 @@ class _Documents:
             document.append(line)
             weight += len(line)
             if weight > self._longest:
-                raise MalformedBody(f"The document that ends in line {self._line} is too large for a card")
+                raise PayloadTooLarge(f"The document that ends in line {self._line} is too large for a card")
 
     def _opens(self) -> bool:
         """Whether front matter follows: properties at once and a closing line, not just a rule in a text."""
@@ -236,7 +236,7 @@ class _Documents:
     def _next(self) -> bytes:
         line = self._ahead.popleft() if self._ahead else self._stream.readline(self._longest + 1)
         if len(line) > self._longest:
-            raise MalformedBody(f"Line {self._line + 1} is too long")
+            raise PayloadTooLarge(f"Line {self._line + 1} is too long")
         self._line += bool(line)
         return line
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO
 
-from backend.core.errors import MalformedBody
+from backend.core.errors import MalformedBody, PayloadTooLarge
 from backend.formats.csv_dialect import Dialect, named_delimiter, sniff
 from backend.formats.fields import ADDED_COLUMNS
 
@@ -27,7 +27,7 @@ class TextLines:
         longest: a line with more characters is refused, so that memory stays bounded.
 
     Raises:
-        MalformedBody: while iterating; neither of the two, or a line beyond the cap.
+        MalformedBody: while iterating; neither of the two. PayloadTooLarge: a line beyond the cap.
     """
 
     def __init__(self, stream: BinaryIO, longest: int) -> None:
@@ -52,7 +52,7 @@ class TextLines:
                     return
                 self.line += 1
                 if len(line) > self._longest:
-                    raise MalformedBody(f"Line {self.line} is too long")
+                    raise PayloadTooLarge(f"Line {self.line} is too long")
                 yield line
         finally:
             with contextlib.suppress(ValueError):  # closed before this was read to its end

@@ -44,18 +44,14 @@ def download_url(operation_id: UUID) -> str:
     return f"/bulk/operations/{operation_id}/download"
 
 
-def signed_download_url(operation_id: UUID, *, now: float | None = None, seconds: int | None = None) -> str:
+def signed_download_url(operation_id: UUID, expires: int) -> str:
     """The same with a signature that stands in for the key.
 
     Args:
-        now: seconds since the epoch; the current time when ``None``.
-        seconds: how long it works; ``download_url_seconds`` when ``None``.
+        expires: until when it works, in seconds since the epoch.
     """
-    settings = get_settings()
-    expires = int(time.time() if now is None else now) + (seconds or settings.download_url_seconds)
-    return (
-        f"{download_url(operation_id)}?expires={expires}&signature={_sign(settings, operation_id, expires)}"
-    )
+    signature = _sign(get_settings(), operation_id, expires)
+    return f"{download_url(operation_id)}?expires={expires}&signature={signature}"
 
 
 def is_signed(operation_id: UUID, expires: str, signature: str, *, now: float | None = None) -> bool:

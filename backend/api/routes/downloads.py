@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from backend.api import byte_ranges
+from backend.api import byte_ranges, schemas
 from backend.api.dependencies import caller, client_ip
 from backend.api.problems import errors
 from backend.api.routes.bulk import operation_uuid
@@ -24,7 +25,7 @@ from backend.auth.store import Caller
 from backend.core.errors import FieldError, Forbidden, RateLimited, ValidationFailed
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
-from backend.operations import downloads
+from backend.operations import downloads, report
 from backend.operations.downloads import Download
 from backend.operations.export_options import NAMES, ExportOptions, read_options
 from backend.operations.export_stream import ExportStream
@@ -58,6 +59,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 STREAMS_AT_ONCE = 5
 _slots = threading.BoundedSemaphore(STREAMS_AT_ONCE)
 WATERMARK = "Extrophi-Watermark"
+LONGEST_URL_SECONDS = 7 * 86_400
 
 
 async def _reader(
@@ -124,6 +126,27 @@ def _headers(file: Download) -> dict[str, str]:
         "Digest": f"SHA-256={digest}",
         "Cache-Control": "private, no-store",
     }
+
+
+@router.get(
+    "/bulk/operations/{task_id}/download-url",
+    response_model=schemas.DownloadUrl,
+    responses=errors(401, 403, 404, 409, 410, 422, 429, 503),
+    summary="An address of the file that needs no key",
+)
+def download_address(
+    response: Response,
+    task_id: str,
+    who: Annotated[Caller, Depends(caller("bulk:export"))],
+    seconds: Annotated[int | None, Query(ge=1, le=LONGEST_URL_SECONDS, description="How long.")] = None,
+) -> schemas.DownloadUrl:
+    """Give it to a browser, or to somebody else: it names this one file only, and expires."""
+    operation = operation_uuid(task_id)
+    downloads.find(who.user_id, operation)
+    expires = int(time.time()) + (seconds or get_settings().download_url_seconds)
+    response.headers["Cache-Control"] = "no-store"
+    stamp = report.stamp(datetime.fromtimestamp(expires, UTC))
+    return schemas.DownloadUrl(url=downloads.signed_download_url(operation, expires), expires_at=stamp)
 
 
 @router.get("/cards/export", responses=_STREAM, response_class=Response, summary="Cards, streamed")

@@ -9,6 +9,7 @@ import io
 import json
 import time
 import zipfile
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -105,12 +106,19 @@ def test_a_compressed_file_is_sent_as_it_is_stored(service: InProcess) -> None:
 def test_a_signed_address_needs_no_key_and_expires(service: InProcess) -> None:
     final = export(service)
     operation = UUID(final["task_id"])
-    signed = downloads.signed_download_url(operation)
+    asked = get(service, f"/bulk/operations/{operation}/download-url?seconds=60")
+    assert asked.headers["cache-control"] == "no-store"
+    given = asked.json()
+    left = datetime.fromisoformat(given["expires_at"]) - datetime.now(UTC)
+    assert timedelta(seconds=50) < left <= timedelta(seconds=60)
+    signed = given["url"]
     assert service.http.get(signed).content == get(service, final["result"]["download_url"]).content
+    part = service.http.get(signed, headers={"Range": "bytes=0-4"})
+    assert (part.status_code, len(part.content)) == (206, 5)
     refused = [
         signed[:-1] + ("0" if signed[-1] != "0" else "1"),
         signed.replace("expires=", "expires=9"),
-        downloads.signed_download_url(operation, now=time.time() - 10, seconds=5),
+        downloads.signed_download_url(operation, int(time.time()) - 5),
         signed.replace(str(operation), str(UUID(int=operation.int ^ 1 << 24))),
         f"{downloads.download_url(operation)}?signature=é&expires=1",
         f"{downloads.download_url(operation)}?signature=&expires=",
@@ -118,6 +126,22 @@ def test_a_signed_address_needs_no_key_and_expires(service: InProcess) -> None:
     for address in refused:
         assert service.http.get(address).status_code == 403, address
     assert service.http.get(downloads.download_url(operation)).status_code == 401
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "604801", "x", "9" * 30])
+def test_a_signed_address_is_given_for_a_week_at_most(service: InProcess, seconds: str) -> None:
+    url = export(service)["result"]["download_url"]
+    assert get(service, f"{url}-url?seconds={seconds}").status_code == 422
+
+
+def test_only_the_owner_of_a_file_that_is_there_is_given_an_address(service: InProcess) -> None:
+    waiting = send(service, "/bulk/export", {}).json()["task_id"]
+    address = f"/bulk/operations/{waiting}/download-url"
+    assert get(service, address).status_code == 409
+    service.finished(waiting)
+    assert get(service, address).status_code == 200
+    assert service.http.get(address, headers=service.new_user()).status_code == 404
+    assert service.http.get(address).status_code == 401
 
 
 def test_nobody_else_may_have_it(service: InProcess) -> None:

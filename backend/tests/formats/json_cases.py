@@ -2,6 +2,7 @@
 """Texts after the well-known public suites of JSON parsing tests: what must pass, what must not, and what may.
 
 ``VALID`` and ``INVALID`` are JSON texts by RFC 8259 (names unique, UTF-8 without BOM, numbers that fit).
+``FREE`` are those that the standard leaves to whoever reads them: each is refused, or kept as it was sent.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ VALID: tuple[bytes, ...] = (
     b'["\\uA66D"]', b'["\\u0022"]', "[\"\u2342\u3256\u2342\u20ac\"]".encode(), b'["a\x7fa"]', b"false", b"42",
     b"-0.1", b"null", b'"asd"', b"true", b'""', b'["a"]\n', b"[true]", b" [] ",
     b'["\\uDADA"]', b'["\\uD888\\u1234"]', b'["\\uD800\\n"]', b'["\\uDd1ea"]', b'["\\ud800abc"]',
+    b'["\\uD83F\\uDFFE"]', b'["\\uDBFF\\uDFFE"]', b'["\\u200B"]', b'["\\u2064"]', b'["\\uFDD0"]', b'["\\uFFFE"]',
+    b"[-0." + b"0" * 77 + b"1]", b'{"x":[{"id": "' + b"x" * 40 + b'"}], "id": "' + b"x" * 40 + b'"}', b"[0.5e-3]",
+    b'["\\uD834\\uDD1E"]', b'["\\u005C\\u0075"]', b"[-1.5]", b"[[[]]]", b'{"a":{"b":[{}]}}', b"\t[\r\n]\t",
 )  # fmt: skip
 
 INVALID: tuple[bytes, ...] = (
@@ -49,4 +53,16 @@ INVALID: tuple[bytes, ...] = (
     b"[ false, tru", b'{"asd":"asd"', b"\xc2\xa0[]", b"\xe2\x81\xa0", b"[\x0c]", b'{"a":"b","a":"c"}', b'{"a":1,"\\u0061":2}',
     b"[1e400]", b"[-1e400]", b"[1.5e+9999]", b'["\xed\xa0\x80"]', b'["\xc0\xaf"]', b'["\xfc\x83\xbf\xbf\xbf\xbf"]', b'["\xe0\xff"]',
     b'["\x81"]', b"\xff\xfe[\x00\"\x00\xe9\x00\"\x00]\x00", b"[" * 500 + b"]" * 500, b"\xef\xbb\xbf{}",
+    b"[" * 100_000, b'[{"":' * 50_000, b'{"a":"b","a":"b"}', b'{"a":"b",}', b'["a", 4,', b"[1,}", b"{\"a\":1]",
+)  # fmt: skip
+
+FREE: tuple[bytes, ...] = (
+    b"[123.456e-789]", b"[0.4e00" + b"6" * 60 + b"]", b"[-1e+9999]", b"[1.5e+9999]", b"[-123123e100000]", b"[123123e100000]",
+    b"[123e-10000000]", b"[-123123123123123123123123123123]", b"[100000000000000000000]",
+    b"[-237462374673276894279832749832423479823246327846]", b'{"\\uDFAA":0}', b'["\\uDADA"]', b'["\\uD888\\u1234"]',
+    b'["\\uD800\\n"]', b'["\\uDd1ea"]', b'["\\uD800\\uD800\\n"]', b'["\\ud800"]', b'["\\ud800abc"]', b'["\xff"]',
+    b'["\\uDd1e\\uD834"]', b'["\xe9"]', b'["\\uDFAA"]', b'["\x81"]', b'["\xf4\xbf\xbf\xbf"]', b'["\xc0\xaf"]',
+    b'["\xfc\x83\xbf\xbf\xbf\xbf"]', b'["\xfc\x80\x80\x80\x80\x80"]', b'["\xe0\xff"]', b'\x00[\x00"\x00\xe9\x00"\x00]',
+    b'[\x00"\x00\xe9\x00"\x00]\x00', b'\xff\xfe[\x00"\x00\xe9\x00"\x00]\x00', b'["\xe6\x97\xa5\xd1\x88\xfa"]', b'["\xed\xa0\x80"]',
+    b"[" * 500 + b"]" * 500, b"\xef\xbb\xbf{}",
 )  # fmt: skip

@@ -174,8 +174,8 @@ def test_a_zip_gives_a_card_per_markdown_file_and_says_what_it_cannot_read(tmp_p
     ("data", "error"),
     [
         (b"\xff", MalformedBody),
-        (b"x" * 2_000, MalformedBody),
-        (b"---\na: 1\n---\n" + b"x\n" * 900, MalformedBody),
+        (b"x" * 2_000, PayloadTooLarge),
+        (b"---\na: 1\n---\n" + b"x\n" * 900, PayloadTooLarge),
     ],
 )
 def test_what_is_no_markdown_is_refused(data: bytes, error: type[Exception], tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from backend.cards.schema import CardIn, read_card
 from backend.formats.base import ItemProblem, Limits
+from backend.formats.fields import encoded
 from backend.formats.registry import source_for, to_card
 from backend.operations.export_options import FORMATS, ExportOptions
 from backend.operations.export_stream import ExportStream
@@ -52,7 +53,7 @@ def read(data: bytes, format: str, compression: str | None, folder: Path) -> lis
 def _card(name: str, context: Any, raw: bytes) -> CardIn:
     mapped = to_card(name, context, raw, {})
     assert not isinstance(mapped, ItemProblem), (mapped, raw)
-    card = read_card(mapped if isinstance(mapped, bytes) else msgspec.json.encode(mapped))
+    card = read_card(mapped if isinstance(mapped, bytes) else encoded(mapped))
     assert isinstance(card, CardIn), (card, raw)
     return card
 
@@ -89,6 +90,13 @@ def test_what_an_export_says_is_what_was_sent(database: str, owner: UUID) -> Non
             assert out[name] == card.get(name), (index, name)
 
 
+def _stamp(seconds: int) -> str:
+    """A moment of the years 1 to 9999, now and then with microseconds and an offset."""
+    offset = timezone(timedelta(minutes=seconds % 1440 - 720))
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=seconds % 7 * 142_857)
+    return moment.astimezone(offset if seconds % 3 else UTC).isoformat()
+
+
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
 _CARDS = st.lists(
     st.fixed_dictionaries(
@@ -100,16 +108,62 @@ _CARDS = st.lists(
         },
         optional={
             "tags": st.lists(_TEXT, max_size=4),
-            "source_platform": _TEXT,
+            "source_platform": _TEXT | st.just(""),
             "external_id": _TEXT,
+            "created_at": st.integers(-62_135_400_000, 253_401_900_000).map(_stamp),
             "metadata": st.dictionaries(
-                _TEXT, _TEXT | st.none() | st.booleans() | st.lists(_TEXT, max_size=2)
+                _TEXT,
+                _TEXT
+                | st.none()
+                | st.booleans()
+                | st.integers()
+                | st.lists(_TEXT, max_size=2)
+                | st.floats(allow_nan=False, allow_infinity=False),
             ),
         },
     ),
     min_size=1,
     max_size=5,
 )
+
+
+# Numbers that Python's would change, and what a table or front matter could take for nothing.
+EXACT = [
+    b'"metadata":{"n":1.50,"z":0.0,"e":1E+2,"tiny":1e-30,"big":123456789012345678901234567890,"neg":-0.10}',
+    b'"metadata":{"digits":0.1000000000000000055511151231257827021181583404541015625}',
+    b'"metadata":{"":"","null":null,"list":[[],{}],"\\u2028":"\\u0085\\u2029","deep":{"a":{"b":[1.0,{"c":2.00}]}}}',
+    b'"metadata":{}',
+    b'"metadata":null',
+    b'"tags":["","\\n","a,b","[1]","null"],"source_platform":"null"',
+    b'"tags":null,"source_platform":"","source_url":null,"external_id":null',
+    b'"external_id":"\'=1","source_platform":"\\t"',
+    b'"created_at":"0001-01-04T00:00:00.000001Z"',
+    b'"created_at":"9999-12-28T23:59:59.999999+00:00"',
+    b'"created_at":"2024-02-29T12:00:00.5+14:00","metadata":{"title":"x","tags":[1],"body_bytes":3}',
+]
+
+
+@pytest.mark.parametrize(("format", "compression"), CASES)
+def test_every_digit_and_every_kind_of_nothing_comes_back(
+    database: str, owner: UUID, tmp_path: Path, format: str, compression: str | None
+) -> None:
+    heads = [b"'", b"=", b" ", b"\\r", b"---", b"1e5", b"2024-01-01", b"#"]
+    sent = []
+    for number, more in enumerate(EXACT * 2):
+        head = heads[number % len(heads)]
+        fixed = b'{"title":"%s","body":"%s","category":"%s","privacy_level":"Ideas",' % (
+            head,
+            b"" if number % 3 else head,
+            head,
+        )
+        card = read_card(fixed + more + b"}")
+        assert isinstance(card, CardIn), (card, more)
+        sent.append(card)
+    hostile.insert(owner, sent)
+    again = new_owner(database)
+    hostile.insert(again, read(export(owner, format, compression), format, compression, tmp_path))
+    assert plain(again) == plain(owner)
+    assert plain(owner)[0]["metadata"]["big"] == "123456789012345678901234567890"
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -46,6 +46,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/bulk/operations/{task_id}/errors"): _by_id("operation", "task_id"),
     ("GET", "/bulk/operations/{task_id}/results"): _by_id("operation", "task_id", "page_token"),
     ("GET", "/bulk/operations/{task_id}/download"): _by_id("export", "task_id"),
+    ("GET", "/bulk/operations/{task_id}/download-url"): _by_id("export", "task_id"),
     ("GET", "/cards/export"): Route("own", "card", frozenset({"card_ids"})),
     ("GET", "/tokens/balance"): Route("own"),
     ("GET", "/tokens/ledger"): Route("own", fields=frozenset({"page_token"})),

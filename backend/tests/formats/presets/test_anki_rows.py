@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.core.errors import MalformedBody
+from backend.core.errors import MalformedBody, PayloadTooLarge
 from backend.formats.presets.anki_rows import AnkiRows
 
 LONGEST = 1_000_000
@@ -43,7 +43,7 @@ def test_a_quote_that_never_closes_is_refused_by_the_cap_before_that() -> None:
 
 
 def test_a_line_beyond_the_cap_is_refused() -> None:
-    with pytest.raises(MalformedBody, match="too long"):
+    with pytest.raises(PayloadTooLarge, match="too long"):
         read("a\tb\n" + "x" * 1_001, longest=1_000)
 
 
