@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from backend.core.settings import get_settings
-from backend.tests.formats.json_cases import INVALID, VALID
+from backend.tests.formats.json_cases import FREE, INVALID, VALID
 from backend.tests.support.service import InProcess, get
 
 
@@ -54,3 +56,38 @@ def test_text_of_cards_comes_out_as_it_went_in(service: InProcess) -> None:
     assert service.finished(answer.json()["task_id"])["result"]["cards_failed"] == 0
     stored = [row[0] for row in service.query("SELECT body FROM cards ORDER BY id")]
     assert stored == storable
+
+
+def test_what_the_standard_leaves_open_is_refused_as_a_body(service: InProcess) -> None:
+    for text in FREE:
+        assert post(service, text) in (400, 422), text[:60]
+        assert post(service, b'{"cards": [' + text + b"]}") in (202, 400), text[:60]
+
+
+def test_as_metadata_each_text_is_refused_or_comes_out_as_it_was_sent(service: InProcess) -> None:
+    """A number out of a float's range, an integer of any size, half a surrogate pair: never another value."""
+    headers = {**service.headers, "Content-Type": "application/json"}
+    sent = []
+    for text in VALID + FREE:
+        card = b'{"title":"t","body":"b","category":"c","privacy_level":"PRIVATE","external_id":"%d",' % len(
+            sent
+        )
+        body = b'{"cards":[' + card + b'"metadata":{"m":' + text + b"}}]}"
+        answer = service.http.post("/bulk/import", content=body, headers=headers)
+        assert answer.status_code in (202, 400), text[:60]
+        if answer.status_code == 202:
+            sent.append(text)
+    service.run()
+    out = get(service, "/cards/export", params={"format": "ndjson"}).text.split("\n")
+    cards = {card["external_id"]: card["metadata"]["m"] for card in map(exactly, filter(None, out))}
+    for number, text in enumerate(sent):
+        if str(number) in cards:
+            assert cards[str(number)] == exactly(text), text[:60]
+    failed = [text for number, text in enumerate(sent) if str(number) not in cards]
+    assert all(b"\\u" in text or b"e-" in text for text in failed), failed  # cannot be stored
+    assert len(cards) >= len(VALID) - 10
+
+
+def exactly(text: str | bytes) -> Any:
+    """A JSON value whose numbers compare by all of their digits."""
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
