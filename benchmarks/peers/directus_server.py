@@ -66,8 +66,7 @@ class DirectusServer:
             "STORAGE_LOCAL_ROOT": str(folder / "files"),
             "EXTENSIONS_PATH": str(folder / "extensions"),
         }
-        if self._run("bootstrap").wait(START_SECONDS):
-            raise NotHere(f"directus bootstrap failed: {self._last_words()}")
+        self._bootstrap()
         self._process = self._run("start")
         headers = {"Authorization": f"Bearer {self._token}"}
         self.client = httpx2.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS)
@@ -122,6 +121,17 @@ class DirectusServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _bootstrap(self) -> None:
+        """Make its tables and its administrator."""
+        process = self._run("bootstrap")
+        try:
+            failed = process.wait(START_SECONDS) != 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            failed = process.wait() != 0
+        if failed:
+            raise NotHere(f"directus bootstrap failed: {self._last_words()}")
 
     def _run(self, command: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
