@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from backend.core.ids import new_operation_id
-from benchmarks import servers
+from benchmarks import cpu, servers
 from benchmarks.calling import Caller
 from benchmarks.engine import Engine
 from benchmarks.figures import Measurement, Result, WrongCount
@@ -34,7 +34,7 @@ def run(options: Options) -> Iterator[Result]:
         yield from in_process(database, options)
     for runners in POST_GOALS:
         with servers.stack(children=runners, RUNNERS_PER_OPERATION=str(runners)) as stack:
-            yield posted(stack, runners, options)
+            yield from posted(stack, runners, options)
             if runners == max(POST_GOALS):
                 yield from from_file(stack, runners, options)
 
@@ -92,26 +92,25 @@ def part_transactions(database: Database, cards: Cards, size: int, options: Opti
     )
 
 
-def posted(stack: RunningStack, runners: int, options: Options) -> Measurement:
-    """From the first byte of the POST to the answer that says SUCCESS."""
+def posted(stack: RunningStack, runners: int, options: Options) -> Iterator[Result]:
+    """From the first byte of the POST to the answer that says SUCCESS; and the processor time of both."""
     cards = Cards(options.cards, options.seed)
     owner, key = stack.new_user()
     body = cards.body()
+    spent: dict[str, list[cpu.Spent]] = {"import": [], "raw COPY": []}
     with Caller(stack.base_url, key) as caller:
 
         def there_and_back(_: Any) -> dict[str, Any]:
             return caller.finished(caller.post("/bulk/import", body)["task_id"])
 
-        seconds = alternate(
-            {
-                "ours": Side(
-                    there_and_back, _imported_over_http(stack, owner, cards), len(cards), stack.empty
-                ),
-                "COPY": copy_side(stack, owner, cards, len(cards)),
-            },
-            options.rounds,
-        )
-    return Measurement(
+        ours = Side(there_and_back, _imported_over_http(stack, owner, cards), len(cards), stack.empty)
+        limit = copy_side(stack, owner, cards, len(cards))
+        sides = {
+            "ours": cpu.counted(ours, stack, spent["import"]),
+            "COPY": cpu.counted(limit, stack, spent["raw COPY"]),
+        }
+        seconds = alternate(sides, options.rounds)
+    yield Measurement(
         "import",
         f"POST to SUCCESS, {_runners(runners)}",
         len(cards),
@@ -120,6 +119,9 @@ def posted(stack: RunningStack, runners: int, options: Options) -> Measurement:
         goal=POST_GOALS[runners][0],
         stretch=POST_GOALS[runners][1],
     )
+    if runners == max(POST_GOALS):
+        yield from cpu.figures("import", spent["import"], len(cards))
+        yield from cpu.figures("raw COPY", spent["raw COPY"], len(cards), ["postgres"])
 
 
 def from_file(stack: RunningStack, runners: int, options: Options) -> Iterator[Result]:

@@ -22,6 +22,7 @@ TITLES = {
     "export": "Export",
     "delete": "Delete",
     "status": "Status calls while importing",
+    "cpu": "Processor time",
     "memory": "Memory",
     "peers": "Peers",
     "growth": "Growth",
