@@ -63,7 +63,7 @@ def cancel(
         Conflict: the operation is over.
     """
     kept = get_settings().idempotency_retention_seconds
-    with unit_of_work() as connection:
+    with idempotency.in_turn(caller.owner, request), unit_of_work() as connection:
         if request is not None:
             earlier = idempotency.claim(connection, caller.owner, request, kept)
             if earlier is not None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from backend.core.errors import IdempotencyMismatch
+from backend.core.errors import IdempotencyMismatch, Unavailable
+from backend.core.settings import get_settings
 
 _FIND = text(
     """
@@ -51,6 +56,42 @@ class Answer:
     status: int
     body: dict[str, Any]
     replayed: bool = False
+
+
+_guard = threading.Lock()
+_turns: dict[tuple[UUID, str], threading.Lock] = {}
+_users: Counter[tuple[UUID, str]] = Counter()
+
+
+@contextmanager
+def in_turn(owner: UUID, request: Repeatable | None) -> Iterator[None]:
+    """Requests of this process with one key one after another, before they take a connection.
+
+    PostgreSQL decides which of them is accepted, whatever process they reach. But those that wait there hold
+    a connection each, and many of them at once would leave none to anybody else.
+
+    Raises:
+        Unavailable: an equal request takes longer than waiting for a lock may.
+    """
+    if request is None:
+        yield
+        return
+    name = owner, request.key
+    with _guard:
+        turn = _turns.setdefault(name, threading.Lock())
+        _users[name] += 1
+    try:
+        if not turn.acquire(timeout=get_settings().db_lock_timeout_seconds):
+            raise Unavailable("A request with this Idempotency-Key is being accepted. Try again shortly.")
+        try:
+            yield
+        finally:
+            turn.release()
+    finally:
+        with _guard:
+            _users[name] -= 1
+            if not _users[name]:
+                del _turns[name], _users[name]
 
 
 def find(connection: Connection, owner: UUID, request: Repeatable, kept_seconds: int) -> Answer | None:

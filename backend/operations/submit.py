@@ -75,6 +75,11 @@ def submit(submission: Submission, request: Repeatable | None = None) -> Answer:
         IdempotencyMismatch: the key was used with a different request.
         Unavailable: PostgreSQL does not answer; nothing was accepted.
     """
+    with idempotency.in_turn(submission.operation.user_id, request):
+        return _accept(submission, request)
+
+
+def _accept(submission: Submission, request: Repeatable | None) -> Answer:
     settings = get_settings()
     new = submission.operation
     with unit_of_work() as connection:

@@ -9,7 +9,7 @@ import pytest
 from backend.core.errors import IdempotencyMismatch, RateLimited
 from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
-from backend.operations import parts, retention
+from backend.operations import idempotency, parts, retention
 from backend.operations.idempotency import Answer
 from backend.operations.store import NewOperation
 from backend.operations.submit import Submission, replay, sizes, submit
@@ -29,6 +29,25 @@ def test_fifty_equal_requests_at_once_make_one_operation(engine: Engine) -> None
     assert [answer.replayed for answer in answers].count(False) == 1
     assert engine.rows("SELECT count(*) FROM operations")[0][0] == 1
     assert engine.rows("SELECT count(*) FROM operation_parts")[0][0] == 2
+
+
+def test_requests_that_wait_for_an_equal_one_hold_no_connections(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one takes longer than anybody waits for a connection, and others are answered meanwhile."""
+    monkeypatch.setenv("DB_POOL_SIZE", "2")
+    monkeypatch.setenv("DB_POOL_OVERFLOW", "0")
+    monkeypatch.setenv("DB_POOL_TIMEOUT_SECONDS", "0.3")
+    monkeypatch.setenv("FAILPOINT", "submit.before_commit:sleep=1")
+    get_settings.cache_clear()
+    with ThreadPoolExecutor(9) as pool:
+        equal = [pool.submit(offer, engine, "same") for _ in range(8)]
+        other = pool.submit(offer, engine, "other")
+        answers = [one.result() for one in equal]
+        assert other.result().body["task_id"] != answers[0].body["task_id"]
+    assert len({answer.body["task_id"] for answer in answers}) == 1
+    assert [answer.replayed for answer in answers].count(False) == 1
+    assert idempotency._turns == {}
 
 
 def test_a_key_with_another_body_is_refused(engine: Engine) -> None:
