@@ -22,7 +22,7 @@ Scope = Literal[
 SCOPES: dict[str, str] = {
     "cards:read": "read cards, operations, balance and ledger",
     "cards:write": "change and publish single cards",
-    "bulk:import": "start imports, and retry and cancel them",
+    "bulk:import": "start imports, and retry and cancel operations that the key could start",
     "bulk:export": "start exports and download them",
     "bulk:delete": "delete and restore cards in bulk, and undo operations",
     "keys:manage": "make, list, rotate and revoke the owner's keys",

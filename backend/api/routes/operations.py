@@ -16,6 +16,7 @@ from backend.api.dependencies import caller
 from backend.api.problems import errors
 from backend.api.routes.bulk import operation_uuid
 from backend.api.submissions import Post, answered, post
+from backend.auth.scopes import require
 from backend.auth.store import Caller
 from backend.core.errors import InvalidRequest, NotFound
 from backend.db.session import unit_of_work
@@ -30,6 +31,12 @@ from backend.operations.submit import replay
 router = APIRouter(prefix="/bulk/operations", tags=["operations"])
 _READS = errors(400, 401, 403, 404, 422, 429, 503)
 _ACTS = errors(400, 401, 403, 404, 409, 413, 422, 429, 503)
+_STARTED_WITH = {
+    "import": "bulk:import",
+    "export": "bulk:export",
+    "delete": "bulk:delete",
+    "restore": "bulk:delete",
+}
 _FILES = {
     "json": ("application/json", "json"),
     "ndjson": ("application/x-ndjson", "ndjson"),
@@ -97,6 +104,7 @@ async def cancel_operation(
 
 
 def _cancel(request: Post, operation_id: UUID) -> JSONResponse:
+    _may(request.who, operation_id)
     owner = actions.Caller(request.who.user_id, request.who.key_id)
 
     def answer_of(connection: Connection) -> Answer:
@@ -125,9 +133,20 @@ async def retry_operation(
 
 
 def _retry(request: Post, operation_id: UUID) -> JSONResponse:
+    _may(request.who, operation_id)
     owner = actions.Caller(request.who.user_id, request.who.key_id)
     earlier = replay(owner.owner, request.repeatable)
     return answered(earlier or actions.retry(owner, operation_id, request.repeatable))
+
+
+def _may(who: Caller, operation_id: UUID) -> None:
+    """A key that can only import neither retries nor stops what it could not have started.
+
+    Raises:
+        NotFound: no such operation of this owner.
+        Forbidden: the key lacks the scope that starts operations of this kind.
+    """
+    require(who.scopes, _STARTED_WITH[_owned(who.user_id, str(operation_id)).kind])
 
 
 @router.post(

@@ -16,7 +16,7 @@ import pytest
 
 from backend.api.allowed import leaves
 from backend.auth import lookup, store
-from backend.auth.scopes import DEFAULT
+from backend.auth.scopes import DEFAULT, SCOPES
 from backend.core.ids import card_id, new_operation_id
 from backend.db import redis_client
 from backend.operations.downloads import signed_download_url
@@ -291,3 +291,35 @@ def test_everything_else_needs_a_key(world):
         answer = world.http.request(method, url)
         assert answer.status_code == 401, path
         assert answer.json()["detail"] == "Invalid or missing API key"
+
+
+# --- what a key may do ----------------------------------------------------------------------------------
+
+
+def with_scopes(world: World, *scopes: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {store.create_key(world.victim_id, 'narrow', scopes).key}"}
+
+
+def test_each_route_asks_for_exactly_one_scope_and_takes_no_other_for_it(world):
+    """Of the owner's own things; admin alone opens nothing but what is for admins."""
+    narrow = {scope: with_scopes(world, scope) for scope in sorted(SCOPES)}
+    for method, path in ROUTES.keys() - set(of_kind("public")):
+        url = path.replace("{task_id}", str(new_operation_id())).replace("{key_id}", str(uuid.uuid4()))
+        answers = {scope: world.http.request(method, url, headers=key) for scope, key in narrow.items()}
+        taken = {scope for scope, answer in answers.items() if answer.status_code != 403}
+        assert len(taken) == 1, (method, path, taken)
+        assert ("admin" in taken) == (ROUTES[method, path].kind == "admin"), (method, path)
+        for scope in answers.keys() - taken:
+            assert answers[scope].json()["detail"] == f"This API key lacks the scope {min(taken)}"
+
+
+def test_a_key_that_only_imports_neither_retries_nor_cancels_what_it_could_not_start(world):
+    narrow = with_scopes(world, "bulk:import")
+    world.service.headers = world.victim
+    deletion = send(world.service, "/bulk/delete", {"card_ids": ["x"]}).json()["task_id"]
+    for task, scope in ((deletion, "bulk:delete"), (world.export, "bulk:export")):
+        for verb in ("cancel", "retry"):
+            answer = world.http.post(f"/bulk/operations/{task}/{verb}", headers=narrow)
+            assert answer.status_code == 403, (verb, scope)
+            assert scope in answer.json()["detail"]
+    assert world.http.post(f"/bulk/operations/{world.operation}/retry", headers=narrow).status_code == 202

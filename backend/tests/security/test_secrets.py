@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import structlog
 from sqlalchemy import text
@@ -99,3 +101,21 @@ def test_nothing_that_holds_a_secret_shows_it_in_its_repr(monkeypatch, database,
     monkeypatch.undo()
     made = store.NewKey(store.KeyInfo(*[None] * 12), "extro_live_secret")
     assert "extro_live_secret" not in repr(made)
+
+
+def test_no_process_of_the_stack_has_a_secret_in_its_command_line(stack) -> None:
+    """Every user of a machine reads the arguments of every process."""
+    secrets = [stack.api_key, *(path.read_text().strip() for path in (stack.data_dir / "secrets").iterdir())]
+    secrets += [part for url in (stack.database_url, stack.redis_url) if (part := urlsplit(url).password)]
+    assert len(secrets) >= 2
+    family = {one.pid: one for one in psutil.process_iter(["cmdline"])}
+    ours = {pid for pid in stack.all_pids() if pid in family}
+    for pid in list(ours):
+        ours |= {child.pid for child in family[pid].children(recursive=True)}
+    assert len(ours) >= 5
+    for pid in ours:
+        try:
+            command = "\0".join(psutil.Process(pid).cmdline())
+        except psutil.NoSuchProcess:  # a health check that is over
+            continue
+        assert not any(secret and secret in command for secret in secrets), pid
