@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from backend.api import waiting
 from backend.core.settings import get_settings
 from backend.limits import wrong_keys
 from backend.tests.fuzz.tally import LEAST_CASES_OF_A_LONG_RUN, TALLY
@@ -12,11 +13,12 @@ from backend.tests.support.service import InProcess
 
 @pytest.fixture
 def service(database: str, monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    """A fresh database and a fresh user, who may start anything at any rate."""
+    """A fresh database and a fresh user, who may start anything at any rate, and waits for nothing long."""
     monkeypatch.setenv("RATE_LIMIT_ENABLED", "false")
     monkeypatch.setenv("MAX_WAITING_OPERATIONS", "1000000")
     monkeypatch.setenv("MAX_KEYS_PER_OWNER", "1000000")
     monkeypatch.setattr(wrong_keys, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "LONGEST_SECONDS", 0.1)
     get_settings.cache_clear()
     return InProcess(database)
 
