@@ -18,41 +18,49 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which cards: a list of ids, or an inclusive id range (the cards one operation made)."""
+    """Which cards: a list of different ids, or an inclusive id range (the cards one operation made)."""
 
-    ids: Sequence[UUID] | None = None
+    ids: Sequence[UUID | str] | None = None
     first: UUID | None = None
     last: UUID | None = None
 
     @property
     def where(self) -> str:
-        return "id = ANY(:ids)" if self.ids is not None else "id BETWEEN :first AND :last"
+        return "id = ANY(CAST(:ids AS uuid[]))" if self.ids is not None else "id BETWEEN :first AND :last"
 
     @property
     def values(self) -> dict[str, Any]:
         # Sorted, so that two deletions of the same cards lock them in the same order.
         if self.ids is not None:
-            return {"ids": sorted(set(self.ids))}
+            return {"ids": sorted(map(str, self.ids))}
         return {"first": self.first, "last": self.last}
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """How many cards a statement changed, and which; ``ids`` is ``None`` when it was all that were wanted."""
+
+    count: int
+    ids: frozenset[str] | None
+
+
 _SOFT = """
-    UPDATE cards SET
+    WITH changed AS (UPDATE cards SET
         deleted_at = :now, is_published = false, published_url = NULL,
         deletion = jsonb_build_object('operation', CAST(:operation AS text), 'published_url', published_url)
             || CASE WHEN metadata ? 'deleted'
                THEN jsonb_build_object('metadata', metadata -> 'deleted') ELSE '{{}}'::jsonb END,
         metadata = metadata || '{{"deleted": true}}'::jsonb,
         changed_xid = pg_current_xact_id()
-    WHERE {where} AND user_id = :owner AND deleted_at IS NULL RETURNING id
+    WHERE {where} AND user_id = :owner AND deleted_at IS NULL RETURNING id)
 """
 _HARD = """
-    WITH gone AS (DELETE FROM cards WHERE {where} AND user_id = :owner RETURNING user_id, id, external_id)
-    INSERT INTO card_tombstones (user_id, card_id, external_id, deleted_at)
-    SELECT user_id, id, external_id, :now FROM gone RETURNING card_id AS id
+    WITH gone AS (DELETE FROM cards WHERE {where} AND user_id = :owner RETURNING user_id, id, external_id),
+    changed AS (INSERT INTO card_tombstones (user_id, card_id, external_id, deleted_at)
+        SELECT user_id, id, external_id, :now FROM gone RETURNING card_id AS id)
 """
 _RESTORE = """
-    UPDATE cards SET
+    WITH changed AS (UPDATE cards SET
         deleted_at = NULL, deletion = NULL,
         published_url = deletion ->> 'published_url',
         is_published = deletion ->> 'published_url' IS NOT NULL,
@@ -62,38 +70,50 @@ _RESTORE = """
         changed_xid = pg_current_xact_id()
     WHERE {where} AND user_id = :owner AND deleted_at IS NOT NULL
       AND (CAST(:operation AS text) IS NULL OR deletion ->> 'operation' = CAST(:operation AS text))
-    RETURNING id
+    RETURNING id)
+"""
+# One row, whatever the number of cards: their ids only when some are missing.
+_COUNT = """
+    SELECT count(*) AS cards, CASE WHEN count(*) < :wanted THEN array_agg(CAST(id AS text)) END AS ids
+    FROM changed
 """
 
 
 def soft_delete(
-    connection: Connection, owner: UUID, operation: UUID, target: Target, now: datetime
-) -> set[UUID]:
-    """Mark cards as deleted and unpublish them. Returns the ids that were living and the owner's."""
-    values = {"owner": owner, "operation": str(operation), "now": now, **target.values}
-    return _ids(connection, _SOFT, target, values)
+    connection: Connection, owner: UUID, operation: UUID, target: Target, wanted: int, now: datetime
+) -> Changed:
+    """Mark cards as deleted and unpublish them: those of ``wanted`` that were living and the owner's."""
+    values = {"owner": owner, "operation": str(operation), "now": now}
+    return _changed(connection, _SOFT, target, wanted, values)
 
 
-def hard_delete(connection: Connection, owner: UUID, target: Target, now: datetime) -> set[UUID]:
+def hard_delete(connection: Connection, owner: UUID, target: Target, wanted: int, now: datetime) -> Changed:
     """Remove cards, softly deleted ones too, and leave a tombstone for incremental exports.
 
-    The ledger keeps its rows. Returns the ids that were there and the owner's.
+    The ledger keeps its rows. Changed are those of ``wanted`` that were there and the owner's.
     """
-    return _ids(connection, _HARD, target, {"owner": owner, "now": now, **target.values})
+    return _changed(connection, _HARD, target, wanted, {"owner": owner, "now": now})
 
 
-def restore(connection: Connection, owner: UUID, target: Target, deleted_by: UUID | None) -> set[UUID]:
+def restore(
+    connection: Connection, owner: UUID, target: Target, wanted: int, deleted_by: UUID | None
+) -> Changed:
     """Undo soft deletions, ``published_url`` included; never an award.
 
     Args:
         deleted_by: restore only what this operation deleted; any softly deleted card when ``None``.
 
     Returns:
-        The ids that came back.
+        Those that came back.
     """
-    values = {"owner": owner, "operation": str(deleted_by) if deleted_by else None, **target.values}
-    return _ids(connection, _RESTORE, target, values)
+    operation = str(deleted_by) if deleted_by else None
+    return _changed(connection, _RESTORE, target, wanted, {"owner": owner, "operation": operation})
 
 
-def _ids(connection: Connection, statement: str, target: Target, values: dict[str, Any]) -> set[UUID]:
-    return set(connection.execute(text(statement.format(where=target.where)), values).scalars())
+def _changed(
+    connection: Connection, statement: str, target: Target, wanted: int, values: dict[str, Any]
+) -> Changed:
+    query = text(statement.format(where=target.where) + _COUNT)
+    row = connection.execute(query, {**values, **target.values, "wanted": wanted}).one()
+    missing = row.cards < wanted
+    return Changed(row.cards, frozenset(row.ids or ()) if missing else None)

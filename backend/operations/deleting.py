@@ -8,27 +8,31 @@ counted as skipped.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from uuid import UUID
 
 from backend.cards import removal
-from backend.cards.removal import Target
+from backend.cards.removal import Changed, Target
 from backend.core.ids import card_range, index_of
 from backend.operations import parts
 from backend.operations.store import ItemError, PartResult
 from backend.operations.working import Work
 
-Change = Callable[[Target], set[UUID]]
+Change = Callable[[Target, int], Changed]
+_CARD_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def delete(work: Work) -> PartResult:
     """Delete softly (``options.soft_delete``) or for good. Idempotent: what is gone is not found again."""
     operation = work.claim.operation
 
-    def change(target: Target) -> set[UUID]:
+    def change(target: Target, wanted: int) -> Changed:
         if operation.options.get("soft_delete", True):
-            return removal.soft_delete(work.connection, operation.user_id, operation.id, target, work.now)
-        return removal.hard_delete(work.connection, operation.user_id, target, work.now)
+            return removal.soft_delete(
+                work.connection, operation.user_id, operation.id, target, wanted, work.now
+            )
+        return removal.hard_delete(work.connection, operation.user_id, target, wanted, work.now)
 
     return _run(work, "deleted", change)
 
@@ -38,9 +42,9 @@ def restore(work: Work) -> PartResult:
     operation = work.claim.operation
     deleted_by = operation.options.get("deleted_by")
 
-    def change(target: Target) -> set[UUID]:
+    def change(target: Target, wanted: int) -> Changed:
         only = UUID(deleted_by) if deleted_by else None
-        return removal.restore(work.connection, operation.user_id, target, only)
+        return removal.restore(work.connection, operation.user_id, target, wanted, only)
 
     return _run(work, "restored", change)
 
@@ -51,29 +55,31 @@ def _run(work: Work, outcome: str, change: Change) -> PartResult:
         return _range(work, outcome, change)
     records, _ = parts.decode(claim.payload)
     result = PartResult()
-    wanted: dict[UUID, int] = {}
+    wanted: dict[str, int] = {}
     # Found by submit, over the whole request: parts run side by side.
     twice = set(claim.operation.options.get("duplicates", ()))
-    for index, record in enumerate(records, claim.first_index):
-        card = _read(record)
-        if card is None:
-            _fail(result, index, "invalid_value", "is not a card id", record)
+    values = json.loads(b"[%b]" % b",".join(records))
+    for index, value in enumerate(values, claim.first_index):
+        card = value.lower() if isinstance(value, str) else ""
+        if _CARD_ID.fullmatch(card) is None:
+            _fail(result, index, "invalid_value", "is not a card id", records[index - claim.first_index])
         elif index in twice:
-            _fail(result, index, "duplicate", "is already in this request", record)
+            _fail(
+                result, index, "duplicate", "is already in this request", records[index - claim.first_index]
+            )
         else:
             wanted[card] = index
-    done = change(Target(ids=list(wanted))) if wanted else set()
+    done = change(Target(ids=list(wanted)), len(wanted)) if wanted else Changed(0, None)
     undoing = claim.operation.options.get("undoes") is not None
     for card, index in wanted.items():
-        if card in done:
-            result.outcomes.append((index, outcome, str(card)))
+        if done.ids is None or card in done.ids:
+            result.outcomes.append((index, outcome, card))
         elif undoing:  # restored or purged since: nothing is wrong
             result.skipped += 1
-            result.outcomes.append((index, "skipped", str(card)))
+            result.outcomes.append((index, "skipped", card))
         else:
             _fail(result, index, "not_found", "was not found", records[index - claim.first_index])
-    result.imported = len(done)
-    result.outcomes.sort()
+    result.imported = done.count
     return result
 
 
@@ -82,26 +88,16 @@ def _range(work: Work, outcome: str, change: Change) -> PartResult:
     claim = work.claim
     made_by = UUID(claim.operation.options["undoes"])
     first, last = card_range(made_by, claim.first_index, claim.item_count)
-    done = change(Target(first=first, last=last))
-    result = PartResult(imported=len(done), skipped=claim.item_count - len(done))
-    if result.skipped:
-        there = {index_of(card) for card in done}
+    done = change(Target(first=first, last=last), claim.item_count)
+    result = PartResult(imported=done.count, skipped=claim.item_count - done.count)
+    if done.ids is not None:
+        there = {index_of(UUID(card)) for card in done.ids}
         result.outcomes = [
             (index, "skipped", None)
             for index in range(claim.first_index, claim.first_index + claim.item_count)
             if index not in there
         ]
     return result
-
-
-def _read(record: bytes) -> UUID | None:
-    value = json.loads(record)
-    if not isinstance(value, str) or len(value) != 36:
-        return None
-    try:
-        return UUID(value)
-    except ValueError:
-        return None
 
 
 def _fail(result: PartResult, index: int, code: str, message: str, record: bytes) -> None:

@@ -102,9 +102,9 @@ def test_the_chain_of_exports_mirrors_the_account_under_concurrent_writers(
                     connection.rollback()
             if mine and source.random() < 0.2:
                 with unit_of_work(owner) as work:
-                    removal.soft_delete(work, owner, new_operation_id(), Target(ids=mine), _now())
+                    removal.soft_delete(work, owner, new_operation_id(), Target(ids=mine), len(mine), _now())
                 with unit_of_work(owner) as work:
-                    removal.restore(work, owner, Target(ids=mine[:2]), None)
+                    removal.restore(work, owner, Target(ids=mine[:2]), 2, None)
 
     mirror: dict[str, Any] = {}
     mark = None
@@ -144,9 +144,9 @@ def test_deleted_cards_leave_tombstones_softly_and_for_good(owner: UUID) -> None
     _, mark = export(owner)
     with unit_of_work(owner) as connection:
         removal.soft_delete(
-            connection, owner, new_operation_id(), Target(ids=[card_id(operation, 0)]), _now()
+            connection, owner, new_operation_id(), Target(ids=[card_id(operation, 0)]), 1, _now()
         )
-        removal.hard_delete(connection, owner, Target(ids=[card_id(operation, 1)]), _now())
+        removal.hard_delete(connection, owner, Target(ids=[card_id(operation, 1)]), 1, _now())
     rows, after = export(owner, mark)
     assert [(row["id"], row["external_id"], row["tombstone"]) for row in rows] == [
         (str(card_id(operation, 0)), "A", True),
@@ -154,7 +154,7 @@ def test_deleted_cards_leave_tombstones_softly_and_for_good(owner: UUID) -> None
     ]
     assert all(row["deleted_at"].endswith("+00:00") for row in rows)
     with unit_of_work(owner) as connection:
-        removal.restore(connection, owner, Target(ids=[card_id(operation, 0)]), None)
+        removal.restore(connection, owner, Target(ids=[card_id(operation, 0)]), 1, None)
     rows, _ = export(owner, after)
     assert [row["title"] for row in rows] == ["a"]
 
@@ -178,9 +178,9 @@ def test_every_format_carries_tombstones(owner: UUID, format: str) -> None:
     _, mark = export(owner)
     with unit_of_work(owner) as connection:
         removal.soft_delete(
-            connection, owner, new_operation_id(), Target(ids=[card_id(operation, 0)]), _now()
+            connection, owner, new_operation_id(), Target(ids=[card_id(operation, 0)]), 1, _now()
         )
-        removal.hard_delete(connection, owner, Target(ids=[card_id(operation, 1)]), _now())
+        removal.hard_delete(connection, owner, Target(ids=[card_id(operation, 1)]), 1, _now())
     stream = ExportStream(owner, read_options({"format": format, "since": mark}))
     data = b"".join(stream)
     assert (stream.cards, stream.tombstones) == (0, 2)
