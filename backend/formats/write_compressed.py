@@ -23,6 +23,7 @@ GZIP_LEVEL = 1
 ZSTD_LEVEL = 1
 WORKERS = 2
 _PIECE_BYTES = 512 * 1024
+_JOB_BYTES = 1024 * 1024
 # Magic, deflate, no flags, no time (equal input, equal output), fastest algorithm, unknown system.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 _GZIP_END = b"\x03\x00"  # an empty last block
@@ -55,6 +56,8 @@ def zstd_chunks(chunks: Iterable[bytes], level: int = ZSTD_LEVEL, workers: int =
         parameter.checksum_flag: 1,
         parameter.nb_workers: min(workers, most),
     }
+    if most:  # what each thread holds; by default several times as much
+        options[parameter.job_size] = _JOB_BYTES
     compressor = zstd.ZstdCompressor(options=options)
     for chunk in chunks:
         if data := compressor.compress(chunk):

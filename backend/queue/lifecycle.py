@@ -17,7 +17,7 @@ from celery.signals import (
 )
 
 from backend.core import logging
-from backend.core.process import die_with_parent
+from backend.core.process import die_with_parent, give_memory_back
 from backend.db import session
 from backend.queue import telemetry  # noqa: F401 - its signals: signs of life
 
@@ -52,6 +52,7 @@ def _name(sender: Any = None, **_: Any) -> None:
 @worker_process_init.connect
 def _start_child(**_: Any) -> None:
     die_with_parent(parent=os.getppid())
+    give_memory_back()
     session.configure(application="extrophi worker")
 
 
