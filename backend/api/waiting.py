@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -13,8 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from backend.db.session import autocommit
 
 LONGEST_SECONDS = 60.0
-_FIRST_TICK_SECONDS = 0.02
-_TICK_SECONDS = 0.1
+_SHORTEST_TICK_SECONDS = 0.01
+_LONGEST_TICK_SECONDS = 0.1
+_LATE = 0.05  # an answer comes at most so much later, as a part of what was waited
 _OVER = text("SELECT id FROM operations WHERE id = ANY(:ids) AND finished_at IS NOT NULL")
 
 
@@ -25,12 +27,14 @@ class Waiters:
         self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
         self._watcher: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._newest = 0.0  # when the last one came to wait, on the loop's clock
 
     async def wait(self, operation_id: UUID, seconds: float) -> None:
         """Return when the operation is over or the time is; the caller then reads the status."""
         event = asyncio.Event()
         self._waiting[operation_id].add(event)
         self._news.set()
+        self._newest = asyncio.get_running_loop().time()
         if self._watcher is None or self._watcher.done():
             self._watcher = asyncio.create_task(self._watch())
         try:
@@ -45,7 +49,7 @@ class Waiters:
                     self._waiting.pop(operation_id, None)
 
     async def _watch(self) -> None:
-        pause = _FIRST_TICK_SECONDS
+        clock = asyncio.get_running_loop().time
         while self._waiting:
             self._news.clear()
             try:
@@ -55,12 +59,11 @@ class Waiters:
             for operation_id in over:
                 for event in self._waiting.pop(operation_id, ()):
                     event.set()
-            try:  # somebody new is looked after at once, everybody else at the next tick
+            pause = (clock() - self._newest) * _LATE
+            with suppress(TimeoutError):  # somebody new is looked after soon, everybody else at the next tick
+                pause = min(_LONGEST_TICK_SECONDS, max(_SHORTEST_TICK_SECONDS, pause))
                 await asyncio.wait_for(self._news.wait(), pause)
-                pause = _FIRST_TICK_SECONDS
-                await asyncio.sleep(_FIRST_TICK_SECONDS)
-            except TimeoutError:
-                pause = min(_TICK_SECONDS, pause * 1.5)
+                await asyncio.sleep(_SHORTEST_TICK_SECONDS)
 
 
 def _over(ids: list[UUID]) -> list[UUID]:

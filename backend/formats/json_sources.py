@@ -10,7 +10,7 @@ from backend.core.errors import MalformedBody, PayloadTooLarge
 from backend.formats.base import MIB, ItemProblem, Limits, Record
 from backend.formats.opening import decoded
 from backend.formats.sources import WRAPPER, Source, to_record
-from backend.formats.strict_json import elements_of, raw_members, read_value
+from backend.formats.strict_json import check, elements_of, raw_members, read_value
 
 _LARGEST_DOCUMENT = 64 * MIB
 _SKIPPED_AT_ONCE = 65_536
@@ -23,7 +23,7 @@ def unwrapped(raw: bytes) -> bytes | ItemProblem:
     Strict: what RFC 8259 forbids is this record's problem, with its column.
     """
     try:
-        value = read_value(raw)
+        value = check(raw)
     except MalformedBody as error:
         where = error.detail.partition("JSON: ")[2]
         return ItemProblem("unreadable_row", f"is not valid JSON: {where}")
