@@ -19,6 +19,7 @@ _UNDO = ("POST", "/bulk/operations/{task_id}/undo")
 _ERRORS = ("GET", "/bulk/operations/{task_id}/errors")
 _RESULTS = ("GET", "/bulk/operations/{task_id}/results")
 _DOWNLOAD = ("GET", "/bulk/operations/{task_id}/download")
+_SHARE = ("GET", "/bulk/operations/{task_id}/download-url")
 _KEYS = ("GET", "/api/keys")
 _REVOKE = ("DELETE", "/api/keys/{key_id}")
 _ROTATE = ("POST", "/api/keys/{key_id}/rotate")
@@ -33,6 +34,7 @@ _OF_AN_OPERATION: dict[str, tuple[Route, dict[str, str]]] = {
     "retry": (_RETRY, _TASK),
     "undo": (_UNDO, _TASK),
     "download": (_DOWNLOAD, _TASK),
+    "share": (_SHARE, _TASK),
 }
 _OF_A_KEY: dict[str, tuple[Route, dict[str, str]]] = {"rotate": (_ROTATE, _KEY), "revoke": (_REVOKE, _KEY)}
 _OF_A_PAGED_OPERATION = {"next": (_RESULTS, _PATH_TASK | _NEXT)}

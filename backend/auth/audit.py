@@ -21,6 +21,7 @@ ACTIONS = (
     "cards.delete",
     "cards.restore",
     "cards.export",
+    "cards.share",
     "operation.undo",
     "operation.cancel",
 )

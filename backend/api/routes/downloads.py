@@ -135,6 +135,7 @@ def _headers(file: Download) -> dict[str, str]:
     summary="An address of the file that needs no key",
 )
 def download_address(
+    request: Request,
     response: Response,
     task_id: str,
     who: Annotated[Caller, Depends(caller("bulk:export"))],
@@ -146,6 +147,11 @@ def download_address(
     expires = int(time.time()) + (seconds or get_settings().download_url_seconds)
     response.headers["Cache-Control"] = "no-store"
     stamp = report.stamp(datetime.fromtimestamp(expires, UTC))
+    with unit_of_work(who.user_id) as connection:
+        audit.record(
+            connection, who, "cards.share", operation, client_ip(request), {"expires_at": stamp},
+            request_id=getattr(request.state, "request_id", None),
+        )  # fmt: skip
     return schemas.DownloadUrl(url=downloads.signed_download_url(operation, expires), expires_at=stamp)
 
 

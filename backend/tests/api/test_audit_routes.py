@@ -38,6 +38,8 @@ def test_every_action_on_cards_leaves_one_line_with_who_when_from_where_and_what
     }
     done(service, started["cards.export"])
     done(service, started["cards.delete"])
+    file = started["cards.export"].json()["task_id"]
+    signed = get(service, f"/bulk/operations/{file}/download-url").json()["url"]
     started["cards.restore"] = send(service, "/bulk/restore", {"card_ids": ids})
     done(service, started["cards.restore"])
     targets = {action: answer.json()["task_id"] for action, answer in started.items()}
@@ -52,6 +54,7 @@ def test_every_action_on_cards_leaves_one_line_with_who_when_from_where_and_what
     assert told == [
         ("cards.export", targets["cards.export"]),
         ("cards.delete", targets["cards.delete"]),
+        ("cards.share", file),
         ("cards.restore", targets["cards.restore"]),
         ("cards.export", None),
         ("operation.undo", imported),
@@ -66,8 +69,9 @@ def test_every_action_on_cards_leaves_one_line_with_who_when_from_where_and_what
         assert line["request_id"]
         assert line["at"].endswith("Z")
     assert lines[1]["detail"] == {"ids": 2, "soft_delete": True}
-    assert lines[3]["request_id"] == "streamed"
+    assert lines[4]["request_id"] == "streamed"
     assert "very private" not in answer.text
+    assert signed.rpartition("=")[2] not in answer.text
     assert mine["Authorization"].split()[1] not in answer.text
 
 
@@ -86,7 +90,7 @@ def test_every_action_that_the_log_knows_is_one_that_a_test_here_has_done():
     """A new action is tried here first."""
     assert set(audit.ACTIONS) == {
         "key.create", "key.rotate", "key.revoke", "cards.delete", "cards.restore", "cards.export",
-        "operation.undo", "operation.cancel",
+        "cards.share", "operation.undo", "operation.cancel",
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class Case(InProcess):
         return self.file_of(task)
 
     def foreign_signature(self) -> Any:
-        signature = downloads.signed_download_url(uuid.uuid4()).partition("?")[2]
+        signature = downloads.signed_download_url(uuid.uuid4(), int(time.time()) + 60).partition("?")[2]
         return self.http.get(f"/bulk/operations/{self.exported()}/download?{signature}")
 
     def of_another_database(self) -> Any:
