@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +42,35 @@ def killed_at(failpoint: str, request: Request, more: dict[str, str] | None = No
         raise AssertionError(f"still alive after {PATIENCE_SECONDS} s at {failpoint}")
     assert process.exitcode is not None
     return process.exitcode
+
+
+def killed_after(seconds: float, call: Callable[..., Any], *arguments: Any) -> tuple[bool, float]:
+    """Run ``call`` in another process, which is killed so many seconds after it began.
+
+    Returns:
+        Whether it was still at it, and for how many seconds it was.
+    """
+    began = _context.Event()
+    process = _context.Process(target=_call, args=(dict(os.environ), began, call, arguments))
+    process.start()
+    assert began.wait(PATIENCE_SECONDS)
+    at = time.monotonic()
+    process.join(seconds)
+    lasted = time.monotonic() - at
+    process.kill()
+    process.join(PATIENCE_SECONDS)
+    return process.exitcode == -signal.SIGKILL, lasted
+
+
+def _call(environment: dict[str, str], began: Any, call: Callable[..., Any], arguments: Any) -> None:
+    from backend.core.settings import get_settings
+
+    os.environ.clear()
+    os.environ.update(environment)
+    get_settings.cache_clear()
+    began.set()
+    call(*arguments)
+    os._exit(0)
 
 
 def _main(environment: dict[str, str], failpoint: str, request: Request) -> None:
