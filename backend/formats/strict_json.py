@@ -26,6 +26,7 @@ _raw_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _MEMBER = b'":'
 # What would make the count of members by ``":`` wrong.
 _HIDDEN = re.compile(rb'"[ \t\r\n]+:')
+_ESCAPE = rb"\u00"
 _ESCAPED = (rb"\u0022", rb"\u003a", rb"\u003A")
 _WINDOW, _WIDEST = 128 * 1024, 4 * 1024
 _LETTER = rb"a-zA-Z\x80-\xff"
@@ -181,7 +182,7 @@ def _nests(text: bytes, value: Any, depth: int) -> bool:
 
 def _hides_members(text: bytes) -> bool:
     return any(
-        any(mark in window for mark in _ESCAPED) or _HIDDEN.search(window) is not None
+        (_ESCAPE in window and any(mark in window for mark in _ESCAPED)) or _HIDDEN.search(window) is not None
         for window in _windows(text)
     )
 
