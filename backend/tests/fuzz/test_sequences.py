@@ -57,9 +57,33 @@ def test_no_sequence_of_requests_breaks_the_contract(service: InProcess) -> None
         )
     )
     assert service.violations() == []
-    # The links lead to operations that exist, else this tried nothing.
-    for reached in ("GET /bulk/status/{task_id} 200", "POST /bulk/operations/{task_id}/undo 202"):
-        assert followed.get(reached), (reached, followed)
+    if LONG:  # a short one may be unlucky
+        for reached in ("GET /bulk/status/{task_id} 200", "POST /bulk/operations/{task_id}/undo 202"):
+            assert followed.get(reached), (reached, followed)
+
+
+def test_every_link_leads_to_the_thing_that_the_answer_is_about(service: InProcess) -> None:
+    """Each followed once by hand, from an export and from a key; nowhere is the thing unknown."""
+    document = service.http.app.openapi()
+    by_id = {
+        operation["operationId"]: (method, path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    tried = []
+    for path, body in (("/bulk/export", {}), ("/api/keys", {"name": "k"})):
+        answer = service.http.post(path, json=body, headers=service.headers)
+        service.run()
+        links = document["paths"][path]["post"]["responses"][str(answer.status_code)]["links"]
+        for name, link in links.items():
+            method, to = by_id[link["operationId"]]
+            for parameter, expression in link["parameters"].items():
+                assert expression.startswith("$response.body#/")
+                to = to.replace(f"{{{parameter}}}", answer.json()[expression.rpartition("/")[2]])
+            told = service.http.request(method, to, headers=service.headers)
+            assert told.status_code in (200, 201, 202, 204, 409), (name, told.text)
+            tried.append(name)
+    assert {"status", "errors", "results", "cancel", "retry", "undo", "download", "rotate"} <= set(tried)
 
 
 def test_every_link_of_the_document_is_one_that_is_followed() -> None:
