@@ -126,6 +126,7 @@ _SAME = text(
     ) AS same
     """
 )
+# By id: see removal.py for IS TRUE.
 _UPDATE = text(
     """
     UPDATE cards SET
@@ -143,7 +144,7 @@ _UPDATE = text(
         CAST(:metadata AS text[]), CAST(:created AS timestamptz[]), CAST(:published AS text[])
     ) AS n(id, title, body, category, privacy_level, tags, source_platform, source_url, metadata,
            created_at, url)
-    WHERE cards.id = n.id AND cards.user_id = :owner
+    WHERE cards.id = n.id AND (cards.user_id = :owner) IS TRUE
     """
 )
 

@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Row, text
 
 from backend.ledger.rewards import PER_CARD, PUBLISHED
 
+# IS TRUE: cards are found by their ids, never by reading all that the owner has (see cards/removal.py).
 _AWARD_RANGE = text(
     """
     INSERT INTO extropy_ledger (user_id, card_id, operation_id, created_at, amount, reason)
     SELECT user_id, id, :operation, :now, :amount, :reason FROM cards
-    WHERE id BETWEEN :first AND :last AND user_id = :owner AND is_published
+    WHERE id BETWEEN :first AND :last AND (user_id = :owner) IS TRUE AND is_published
     """
 )
 # A card that was published before keeps its one award, however often it is published again.
@@ -23,7 +24,7 @@ _AWARD_CARDS = text(
     """
     INSERT INTO extropy_ledger (user_id, card_id, operation_id, created_at, amount, reason)
     SELECT user_id, id, :operation, :now, :amount, :reason FROM cards
-    WHERE id = ANY(:cards) AND user_id = :owner AND is_published
+    WHERE id = ANY(:cards) AND (user_id = :owner) IS TRUE AND is_published
     ON CONFLICT (card_id, reason) DO NOTHING
     """
 )
