@@ -19,6 +19,7 @@ from celery.signals import (
 from backend.core import logging
 from backend.core.process import die_with_parent, give_memory_back
 from backend.db import session
+from backend.operations.recovery import WORKER_APPLICATION
 from backend.queue import telemetry  # noqa: F401 - its signals: signs of life
 
 # Shared with the children, which are forked later: one byte that says "finish your part and stop".
@@ -53,7 +54,7 @@ def _name(sender: Any = None, **_: Any) -> None:
 def _start_child(**_: Any) -> None:
     die_with_parent(parent=os.getppid())
     give_memory_back()
-    session.configure(application="extrophi worker")
+    session.configure(application=WORKER_APPLICATION)
 
 
 @worker_process_shutdown.connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +15,17 @@ from backend.core.errors import RateLimited, Unavailable
 from backend.core.ids import new_id
 from backend.core.settings import get_settings
 from backend.db.session import autocommit, unit_of_work
-from backend.operations import actions, atomic, attempts, claiming, idempotency, importing, retention, runner
+from backend.operations import (
+    actions,
+    atomic,
+    attempts,
+    claiming,
+    idempotency,
+    importing,
+    recovery,
+    retention,
+    runner,
+)
 from backend.operations.attempts import Worker
 from backend.operations.idempotency import Answer
 from backend.operations.parts import Part
@@ -237,6 +248,40 @@ def test_a_worker_that_lost_its_part_to_another_commits_nothing(
     assert engine.status(task)["result"]["cards_imported"] == 100
     assert len(engine.cards()) == 100
     assert audited(engine) == []
+
+
+def test_a_worker_that_stands_still_in_the_middle_of_a_copy_loses_its_part(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No time-out of PostgreSQL's ends its session there; the sweeper does."""
+    monkeypatch.setenv("DB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", "1")
+    get_settings.cache_clear()
+    task = engine.imports([card(0)])
+    lease = "SELECT 1 FROM operation_parts WHERE operation_id = %s FOR NO KEY UPDATE"
+    name = recovery.WORKER_APPLICATION
+    with psycopg.connect(get_settings().libpq_url, application_name=name) as standing:
+        standing.execute("SET statement_timeout = '500ms'")
+        standing.execute("SET idle_in_transaction_session_timeout = '500ms'")
+        standing.execute(lease, (task,))
+        standing.pgconn.exec_(b"COPY cards (id, title) FROM STDIN")
+        standing.pgconn.put_copy_data(b"half a li")
+        recovery.sweep()
+        engine.run()
+        assert engine.status(task)["status"] == "PENDING"
+        time.sleep(1.5)
+        engine.run()
+        assert engine.status(task)["status"] == "PENDING", "PostgreSQL has learnt to end it by itself"
+        assert recovery.sweep() == [task]
+        wait_until(lambda: engine.run() or engine.status(task)["status"] == "SUCCESS")
+        standing.close()
+    assert len(engine.cards()) == 1
+
+
+def wait_until(holds: Any, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_an_undo_of_which_nothing_is_known_any_more_is_refused(engine: Engine) -> None:
