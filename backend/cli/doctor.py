@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from sqlalchemy import create_engine, pool
 from backend.core.errors import ExtrophiError
 from backend.core.settings import Settings, get_settings
 from backend.db import migrate
+from backend.db.redis_client import RedisDown
 from backend.embedded import binaries
 from backend.embedded.identity import server_identity
 from backend.embedded.redis import impatient_client
@@ -176,21 +176,18 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
 
 def _workers(_: Settings) -> Iterator[Finding]:
-    if importlib.util.find_spec("backend.queue.celery_app") is None:
-        return
-    from backend.queue.celery_app import app
+    from backend.queue import telemetry  # reads the settings, which are those of the running stack by now
 
     try:
-        answers = app.control.ping(timeout=1.5)
-    except Exception as error:
+        names = telemetry.worker_names()
+    except RedisDown as error:
         yield Finding("workers", "wrong", f"cannot ask: {error}", "mend Redis first")
         return
-    names = sorted(name for answer in answers or [] for name in answer)
     if names:
-        yield Finding("workers", "ok", f"{len(names)} answer: {', '.join(names)}")
+        yield Finding("workers", "ok", f"{len(names)} alive: {', '.join(names)}")
     else:
         mend = "start the stack, or: celery -A backend.queue.celery_app worker --loglevel=info"
-        yield Finding("workers", "wrong", "none answers", mend)
+        yield Finding("workers", "wrong", "none gives a sign of life", mend)
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

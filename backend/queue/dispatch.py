@@ -50,9 +50,3 @@ def wake(operation_id: UUID, runners: int = 1) -> bool:
         return False
     _breaker.succeeded()
     return True
-
-
-def queue_length() -> int:
-    """Messages that no worker has taken yet. Raises what kombu raises when Redis does not answer."""
-    with app.pool.acquire(block=True, timeout=1) as connection, connection.channel() as channel:
-        return int(channel.client.llen(app.conf.task_default_queue))

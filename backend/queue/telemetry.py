@@ -42,6 +42,19 @@ def workers_alive() -> int:
     return int(redis_client.ask(lambda client: client.zcount(WORKERS, since, "+inf")))
 
 
+def worker_names() -> list[str]:
+    """The names of those, sorted. Raises ``RedisDown`` as well."""
+    since = time.time() - ALIVE_SECONDS
+    names: Any = redis_client.ask(lambda client: client.zrangebyscore(WORKERS, since, "+inf"))
+    return sorted(name.decode() if isinstance(name, bytes) else name for name in names)
+
+
+def queue_length() -> int:
+    """Messages at the broker that no worker has taken yet. Raises ``RedisDown`` as well."""
+    name = app.conf.task_default_queue
+    return int(redis_client.ask(lambda client: client.llen(name), get_settings().broker_url))
+
+
 def queue() -> Queue:
     """The queue: its messages are the broker's, its workers are noted in REDIS_URL's Redis.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.core.failpoints import hit
 from backend.core.settings import get_settings
 from backend.operations import recovery, retention
-from backend.queue import dispatch
+from backend.queue import dispatch, telemetry
 from backend.queue.celery_app import PURGE, SWEEP, app
 
 
@@ -14,7 +14,7 @@ def sweep() -> None:
     """Wake runners for what is due, as many as one operation gets, unless enough are announced already."""
     waiting = recovery.sweep()
     hit("sweep.before_publish")
-    room = 2 * get_settings().runners_per_operation - dispatch.queue_length() if waiting else 0
+    room = 2 * get_settings().runners_per_operation - telemetry.queue_length() if waiting else 0
     for operation_id in waiting[: max(0, room)]:
         dispatch.wake(operation_id)
     if len(waiting) == 1:

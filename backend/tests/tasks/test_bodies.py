@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from backend.queue import dispatch
+from backend.queue import dispatch, telemetry
 from backend.tasks import running
 from backend.tasks.bulk_operations import run_operation
 from backend.tasks.maintenance import purge, sweep
@@ -25,7 +25,7 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[UUID, int]]:
     monkeypatch.setattr(running, "_runner", None)
     found: list[tuple[UUID, int]] = []
     monkeypatch.setattr(dispatch, "wake", lambda operation, runners=1: found.append((operation, runners)))
-    monkeypatch.setattr(dispatch, "queue_length", lambda: 0)
+    monkeypatch.setattr(telemetry, "queue_length", lambda: 0)
     return found
 
 
@@ -64,19 +64,16 @@ def test_the_sweeper_wakes_what_waits_and_nothing_once_it_is_over(engine, woken)
 
 
 def test_the_sweeper_adds_nothing_to_a_long_queue(engine, woken, monkeypatch):
-    monkeypatch.setattr(dispatch, "queue_length", lambda: 1_000)
+    monkeypatch.setattr(telemetry, "queue_length", lambda: 1_000)
     engine.imports([card(1)])
     sweep()
     assert [one for one in woken if one[1]] == []
 
 
 def test_the_queue_is_as_long_as_redis_says(database, redis_url):
-    from backend.queue.celery_app import app
-
     with Redis.from_url(redis_url) as client:
-        app.conf.broker_url = redis_url
-        client.rpush(app.conf.task_default_queue, *"ab")
-        assert dispatch.queue_length() == 2
+        client.rpush("celery", *"ab")
+        assert telemetry.queue_length() == 2
 
 
 def test_the_purge_says_what_it_removed_and_again_nothing(engine, woken):

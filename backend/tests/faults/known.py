@@ -1,0 +1,67 @@
+"""What the stateful test knows and is set to: settings, failpoints, records, an operation as it should be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from backend.operations.state import TRANSITIONS, State
+
+KINDS_OF_CARD = ("BUSINESS", "IDEAS", "PRIVATE", "no title", "not json object")
+RUN_POINTS = (
+    "run.after_claim", "run.after_attempt", "run.after_work", "run.before_commit", "run.after_commit",
+    "finish.before_commit", "finish.after_commit",
+)  # fmt: skip
+FAILPOINTS = st.sampled_from(RUN_POINTS)
+SUBMIT_POINTS = st.sampled_from(("submit.before_commit", "submit.after_commit"))
+SMALL = {
+    "PART_MIN_ITEMS": "2", "PART_MAX_ITEMS": "4", "PARTS_WANTED": "3", "RETRY_BACKOFF_SECONDS": "0",
+    "RUNNER_SLICE_SECONDS": "0", "MAX_RUNNING_OPERATIONS": "50", "DB_LOCK_TIMEOUT_SECONDS": "2",
+    "RUNNING_PARTS_PER_OWNER": "3", "DB_POOL_SIZE": "4",
+}  # fmt: skip
+MOST_DRAIN_STEPS = 3000
+# PostgreSQL itself writes down each step that an operation's state takes, whoever takes it.
+LOG_STEPS = """
+    CREATE TABLE steps (before text, after text, PRIMARY KEY (before, after));
+    CREATE FUNCTION log_step() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO steps VALUES (old.state, new.state) ON CONFLICT DO NOTHING; RETURN NULL;
+    END $$;
+    CREATE TRIGGER log_step AFTER UPDATE ON operations FOR EACH ROW
+        WHEN (old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION log_step();
+"""
+
+
+@dataclass
+class Known:
+    """What the test knows of an accepted operation."""
+
+    id: UUID
+    kind: str
+    cards: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    processed: int = 0
+    state: State = State.PENDING
+    result: Any = None
+
+
+def record(number: int, kind: str) -> bytes:
+    if kind == "not json object":
+        return b"[1, 2]"
+    card = {"title": f"Card {number}", "body": "body", "category": "NOTES", "privacy_level": kind}
+    if kind == "no title":
+        card |= {"title": "", "privacy_level": "PRIVATE"}
+    return json.dumps(card).encode()
+
+
+def reachable(start: State) -> set[State]:
+    found, todo = {start}, [start]
+    while todo:
+        for following in TRANSITIONS[todo.pop()]:
+            if following not in found:
+                found.add(following)
+                todo.append(following)
+    return found
