@@ -1,7 +1,7 @@
 """``python -m benchmarks [GROUP …]``: measure, print which goals are reached, write benchmarks/results.
 
-Groups: import, export, delete, peers (these without arguments), growth, concurrency. The exit status is 0
-whether or not goals are reached, and 1 when any side did not handle the cards that it was given.
+Groups: import, export, delete, peers (these without arguments), growth, bloat, concurrency. The exit
+status is 0 whether or not goals are reached, and 1 when any side did not handle the cards it was given.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ GROUPS = {
     "import": "benchmarks.importing",
     "export": "benchmarks.exporting",
     "delete": "benchmarks.deleting",
-    "peers": "benchmarks.peers",
+    "peers": "benchmarks.peers.running",
     "growth": "benchmarks.growth",
+    "bloat": "benchmarks.bloat",
     "concurrency": "benchmarks.concurrency",
 }
 DEFAULT = ("import", "export", "delete", "peers")
@@ -72,6 +73,9 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peers-dir", type=Path, help="where Directus and its Node are installed and found again"
     )
+    parser.add_argument(
+        "--growth-to", type=int, default=DEFAULTS.growth_to, help="cards that `growth` fills the tables to"
+    )
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder of the report")
     return parser
 
@@ -88,7 +92,11 @@ def _read(arguments: list[str] | None) -> tuple[Options, list[str], Path]:
         parser.error("--cards: 10 to 10,000, the documented limit of one request")
     if given.rounds < 1:
         parser.error("--rounds: at least 1")
-    options = Options(given.cards, given.rounds, against, peers_folder=given.peers_dir)
+    if given.growth_to < 10_000:
+        parser.error("--growth-to: at least 10,000")
+    options = Options(
+        given.cards, given.rounds, against, peers_folder=given.peers_dir, growth_to=given.growth_to
+    )
     return options, given.groups or list(DEFAULT), given.results
 
 

@@ -37,10 +37,10 @@ class Engine:
         # Workers log warnings and above as well; the default would print a line per part.
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
-    def stage_import(self, raws: list[bytes], part_size: int) -> UUID:
+    def stage_import(self, raws: list[bytes], part_size: int, on_duplicate: str = "create") -> UUID:
         """Stage cards (a JSON object each) in parts of exactly ``part_size``."""
         staged = parts.cut(raws, Sizes(part_size, part_size, 1, get_settings().part_max_bytes))
-        return self._stage("import", staged, IMPORT_OPTIONS)
+        return self._stage("import", staged, IMPORT_OPTIONS | {"on_duplicate": on_duplicate})
 
     def stage_delete(self, ids: list[UUID], *, soft: bool) -> UUID:
         """Stage a delete, in parts as the API cuts them."""
@@ -57,5 +57,6 @@ class Engine:
             pass
 
     def _stage(self, kind: str, staged: Iterable[Part], options: dict[str, Any]) -> UUID:
-        new = NewOperation(new_operation_id(), self.owner, kind, 4, options)
+        side_by_side = 4 if options.get("on_duplicate", "create") == "create" else 1
+        new = NewOperation(new_operation_id(), self.owner, kind, side_by_side, options)
         return UUID(submit(Submission(new, staged, "{count} items")).body["task_id"])

@@ -17,6 +17,7 @@ class Options:
         rounds: how often each side of a comparison is timed, after one round that is not counted.
         against: peers to measure against, of ``PEERS``.
         seed: of the sample cards; the same seed gives the same cards.
+        growth_to: the most cards that the tables are filled to, to see what grows with them.
         peers_folder: where peers from outside Python are installed; a folder of the user's cache when None.
     """
 
@@ -25,6 +26,7 @@ class Options:
     against: tuple[str, ...] = PEERS
     seed: int = 2025
     peers_folder: Path | None = None
+    growth_to: int = 1_000_000
 
     @property
     def many(self) -> int:

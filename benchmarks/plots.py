@@ -20,6 +20,8 @@ def draw(results: Sequence[Result], folder: Path) -> list[Path]:
     matplotlib.rcParams["svg.hashsalt"] = "extrophi"  # the same figures give the same file
     from matplotlib import pyplot
 
+    from benchmarks import growth_plot
+
     files = []
     comparisons = [one for one in results if isinstance(one, Measurement) and one.plot]
     for group in dict.fromkeys(one.group for one in comparisons):
@@ -31,7 +33,7 @@ def draw(results: Sequence[Result], folder: Path) -> list[Path]:
         figure.suptitle(f"{group}: how near to the limit")
         files += save(figure, folder / group)
         pyplot.close(figure)
-    return files
+    return files + growth_plot.files(results, folder)
 
 
 def save(figure: Any, path: Path) -> list[Path]:
