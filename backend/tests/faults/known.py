@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from hypothesis import strategies as st
 
+from backend.core.ids import card_id, index_of
+from backend.db.session import unit_of_work
+from backend.operations import store
 from backend.operations.state import TRANSITIONS, State
+from backend.operations.store import Operation
 
 KINDS_OF_CARD = ("BUSINESS", "IDEAS", "PRIVATE", "no title", "not json object")
 RUN_POINTS = (
@@ -65,3 +70,37 @@ def reachable(start: State) -> set[State]:
                 found.add(following)
                 todo.append(following)
     return found
+
+
+class Looks:
+    """Looks into the database of the machine: ``url`` and ``owner`` are its own."""
+
+    url: str
+    owner: UUID
+
+    def _cards_ever(self, operation: UUID) -> set[int]:
+        first, last = card_id(operation, 0), card_id(operation, 1000)
+        with psycopg.connect(self.url) as connection:
+            rows = connection.execute(
+                "SELECT id FROM cards WHERE id BETWEEN %(first)s AND %(last)s UNION ALL "
+                "SELECT card_id FROM card_tombstones WHERE card_id BETWEEN %(first)s AND %(last)s",
+                {"first": first, "last": last},
+            ).fetchall()
+        indexes = [index_of(row[0]) for row in rows]
+        assert len(set(indexes)) == len(indexes)
+        return set(indexes)
+
+    def _read(self, operation: UUID) -> Operation:
+        with unit_of_work() as connection:
+            found = store.get(connection, self.owner, operation)
+        assert found is not None, f"{operation} is lost"
+        return found
+
+    def _known_outcomes(self, operation: UUID) -> bool:
+        return any(part.imported for part in self._parts(operation))
+
+    def _parts(self, operation: UUID) -> list[Any]:
+        with psycopg.connect(self.url, row_factory=psycopg.rows.namedtuple_row) as connection:
+            return connection.execute(
+                "SELECT * FROM operation_parts WHERE operation_id = %s ORDER BY part_no", (operation,)
+            ).fetchall()

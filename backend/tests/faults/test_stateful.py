@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from backend.core.errors import Conflict, NotFound
-from backend.core.ids import card_id, index_of, new_operation_id
+from backend.core.ids import card_id, new_operation_id
 from backend.core.settings import get_settings
 from backend.db import session
 from backend.db.session import unit_of_work
@@ -31,7 +31,7 @@ from backend.operations import actions, parts, recovery, report, retention, stor
 from backend.operations.actions import Caller
 from backend.operations.idempotency import Answer, Repeatable
 from backend.operations.state import FINAL, TRANSITIONS, State
-from backend.operations.store import NewOperation, Operation
+from backend.operations.store import NewOperation
 from backend.operations.submit import Submission, replay, sizes, submit
 from backend.tests.conftest import _administer, on_database
 from backend.tests.faults import books
@@ -43,6 +43,7 @@ from backend.tests.faults.known import (
     SMALL,
     SUBMIT_POINTS,
     Known,
+    Looks,
     reachable,
     record,
 )
@@ -59,7 +60,7 @@ from backend.tests.faults.machinery import (
 )
 
 
-class Engine(RuleBasedStateMachine):
+class Engine(Looks, RuleBasedStateMachine):
     """One owner, one database, two workers and any number that stand still."""
 
     server: ClassVar[str]
@@ -372,33 +373,6 @@ class Engine(RuleBasedStateMachine):
             if plain and not known.options.get("dry_run") and "retried" not in known.cards:
                 good = {index for index, kind in enumerate(known.cards) if kind.isupper()} & done
                 assert self._cards_ever(known.id) == good, known
-
-    def _cards_ever(self, operation: UUID) -> set[int]:
-        first, last = card_id(operation, 0), card_id(operation, 1000)
-        with psycopg.connect(self.url) as connection:
-            rows = connection.execute(
-                "SELECT id FROM cards WHERE id BETWEEN %(first)s AND %(last)s UNION ALL "
-                "SELECT card_id FROM card_tombstones WHERE card_id BETWEEN %(first)s AND %(last)s",
-                {"first": first, "last": last},
-            ).fetchall()
-        indexes = [index_of(row[0]) for row in rows]
-        assert len(set(indexes)) == len(indexes)
-        return set(indexes)
-
-    def _read(self, operation: UUID) -> Operation:
-        with unit_of_work() as connection:
-            found = store.get(connection, self.owner, operation)
-        assert found is not None, f"{operation} is lost"
-        return found
-
-    def _known_outcomes(self, operation: UUID) -> bool:
-        return any(part.imported for part in self._parts(operation))
-
-    def _parts(self, operation: UUID) -> list[Any]:
-        with psycopg.connect(self.url, row_factory=psycopg.rows.namedtuple_row) as connection:
-            return connection.execute(
-                "SELECT * FROM operation_parts WHERE operation_id = %s ORDER BY part_no", (operation,)
-            ).fetchall()
 
 
 @pytest.mark.faults
