@@ -24,7 +24,8 @@ from benchmarks.servers import Database
 
 ROUNDS = 10
 MIB = 1024 * 1024
-FLAT = 1.1  # the size after the rounds / the size when they began, once the space of a first burst is there
+FLAT = 1.1  # the size after the calm rounds / the size that a burst leaves
+BURST = 1.2  # after another burst: autovacuum may come a round or two of ten earlier or later in it
 PATIENCE_SECONDS = 120
 _PART = 1_000
 # Tables that rounds empty again; the ledger and operations keep their rows, and grow.
@@ -78,7 +79,7 @@ def rounds(database: Database, options: Options) -> Iterator[Figure]:
         )  # fmt: skip
         yield Figure(
             "bloat", f"{name}, another burst of {ROUNDS} rounds", again[name] / size, "times",
-            at_most=FLAT, stretch=1.0, details=details,
+            at_most=BURST, stretch=1.0, details=details,
         )  # fmt: skip
 
 

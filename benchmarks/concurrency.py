@@ -36,6 +36,10 @@ AT_ONCE = 50
 POLLERS = 1_000
 CHILDREN = 2
 PATIENCE_SECONDS = 600
+PROBES = 1  # health and metrics have a session of their own
+# Each of the API's 40 threads may hold one for rates, its 10 publishing connections two each, and there are
+# probes; a Celery parent holds 7, beat 2.
+REDIS_CLIENTS = 40 + 20 + 4 + 10 + 4
 _SAMPLE_SECONDS = 0.2
 _SESSIONS = """
     SELECT application_name, count(*) FROM pg_stat_activity
@@ -125,7 +129,7 @@ def _figures(scene: Scene, seen: dict[str, Any], cards: float) -> Iterator[Figur
         "all imports over", seconds, "s", note=f"{cards:,.0f} cards, {cards / seconds:,.0f} cards a second"
     )
     yield from _percentiles(scene, "POST", seen["posts"])
-    if seen["statuses"]:
+    if scene.pollers:
         yield from _percentiles(scene, "status", seen["statuses"])
 
 
@@ -187,10 +191,10 @@ def _note(most: Counter[str], connection: psycopg.Connection[Any], redis: Redis)
 def _connections(scene: Scene, most: Counter[str]) -> Iterator[Figure]:
     settings = get_settings()
     api = settings.db_pool_size + settings.db_pool_overflow
-    bounds = {"extrophi api": api + 1, "extrophi worker": 3 * CHILDREN}
+    bounds = {"extrophi api": api + PROBES, "extrophi worker": 3 * CHILDREN}
     for name, at_most in bounds.items():
         yield Figure(
             "concurrency", f"{scene.name}: PostgreSQL, {name.removeprefix('extrophi ')}", most[name],
             "sessions", at_most=at_most,
         )  # fmt: skip
-    yield Figure("concurrency", f"{scene.name}: Redis", most["redis"], "clients")
+    yield Figure("concurrency", f"{scene.name}: Redis", most["redis"], "clients", at_most=REDIS_CLIENTS)

@@ -160,14 +160,18 @@ class Crowd:
     async def _poll(self, key: str, connection: Connection, number: int) -> None:
         """Ask for one of the owner's newest operations again and again, whether it is over or not."""
         await asyncio.sleep(number / self.plan.pollers * self.plan.again_seconds)
-        while not self._over:
-            operations = self._newest[key]
-            if operations:
-                newest = operations[-self.plan.imports :]
+        while True:
+            newest = self._newest[key][-self.plan.imports :]
+            if newest:
                 path = f"/bulk/status/{newest[number % len(newest)]}"
                 answer, milliseconds = await connection.call("GET", path, 200)
                 if answer:
                     self.seen.statuses.append(milliseconds)
+            elif not self._over:
+                await self._posted.wait()
+                continue
+            if self._over:
+                return
             await asyncio.sleep(self.plan.again_seconds)
 
     async def _wait(self, key: str, connection: Connection) -> None:

@@ -1,9 +1,9 @@
 """Growth: the same work on tables of 10,000 cards and of ten, a hundred, a thousand times as many.
 
 Two databases on one server: a small one, which stays as it is, and one that is filled further and further.
-The same work is timed in both, one right after the other, so that a slow moment of the machine hits both.
-Each round is an owner of its own who imports, looks for duplicates, exports, asks, deletes, and leaves
-nothing but what the ledger keeps.
+Each kind of work is timed in both, one right after the other, so that a slow moment of the machine hits
+both. Each round has an owner of its own in each, who imports, looks for duplicates, exports, asks, deletes,
+and leaves nothing but what the ledger keeps.
 """
 
 from __future__ import annotations
@@ -62,13 +62,19 @@ def compared(
     Raises:
         WrongCount: something handled another number of cards than it was given.
     """
-    seconds: dict[str, dict[str, list[float]]] = {}
+    seconds = {what: {"large": list[float](), "small": list[float]()} for what in WORK}
     sides = {"large": large, "small": small}
     for number in range(-1, options.rounds):  # the first round is not counted
-        for name in sides if number % 2 == 0 else reversed(sides):
-            for what, taken in work(sides[name], cards).items():
+        owners = {name: _Owner(database, cards) for name, database in sides.items()}
+        for turn, (what, act) in enumerate(WORK.items()):
+            for name in sides if (number + turn) % 2 == 0 else reversed(sides):
+                with sides[name].in_use():
+                    owners[name].warm_up()
+                    taken = act(owners[name])
                 if number >= 0:
-                    seconds.setdefault(what, {"large": [], "small": []})[name].append(taken)
+                    seconds[what][name].append(taken)
+        for database in sides.values():
+            database.settle()
         if number >= 0:
             say(f"{size:,}: round {number + 1} of {options.rounds}")
     for what, taken in seconds.items():
@@ -86,46 +92,32 @@ def compared(
         )
 
 
-CALLED = ("status", "list of operations")
+class _Owner:
+    """The work of a fresh owner, whose cards are those of one import."""
 
-
-def work(database: Database, cards: Cards) -> dict[str, float]:
-    """One owner's round; seconds of each kind of work (of one call, where it is calls)."""
-    owner = database.new_owner()
-    with database.in_use():
-        round_ = _Round(database, owner, cards)
-        round_.warm_up()
-        database.settle()
-        return {
-            "import": round_.timed(round_.create, len(cards)),
-            "import, skipping duplicates": round_.timed(round_.skip, 0),
-            "export": round_.timed(lambda: round_.export({}), len(cards)),
-            "filtered export": round_.timed(lambda: round_.export(round_.filtered), round_.matching),
-            "status": round_.called(round_.status),
-            "list of operations": round_.called(round_.list_operations),
-            "soft delete": round_.timed(lambda: round_.delete(soft=True), len(cards)),
-            "hard delete": round_.timed(lambda: round_.delete(soft=False), len(cards)),
-        }
-
-
-class _Round:
-    """The work of one owner, whose cards are those of one import."""
-
-    def __init__(self, database: Database, owner: UUID, cards: Cards) -> None:
-        self._database, self._owner, self._cards = database, owner, cards
-        self._engine = Engine(owner)
+    def __init__(self, database: Database, cards: Cards) -> None:
+        self._cards = cards
+        self._owner = database.new_owner()
         self._made: UUID | None = None
         self.filtered = {"categories": ["business"], "published_only": True}
         self.matching = sum(card["category"] == "BUSINESS" for card in cards.dicts)
+        with database.in_use():
+            self._engine = Engine(self._owner)
+            for _ in range(LISTED):  # a list to ask for
+                self.warm_up()
+
+    @property
+    def all(self) -> int:
+        """How many cards one import has."""
+        return len(self._cards)
 
     def warm_up(self) -> None:
-        """Connections are made and statements prepared; a list to ask for is there; the cards are gone."""
+        """Connections are made; the few cards of it are gone again."""
         few = self._cards.raws[:10]
-        for _ in range(LISTED):
-            made = self._engine.stage_import(few, _PART)
-            self._engine.run(made)
-            ids = [card_id(made, index) for index in range(len(few))]
-            self._engine.run(self._engine.stage_delete(ids, soft=False))
+        made = self._engine.stage_import(few, _PART)
+        self._engine.run(made)
+        ids = [card_id(made, index) for index in range(len(few))]
+        self._engine.run(self._engine.stage_delete(ids, soft=False))
 
     def timed(self, act: Callable[[], int], expected: int) -> float:
         """Seconds of one act.
@@ -189,3 +181,17 @@ class _Round:
             done = report.current(connection, self._owner, operation)
         assert done is not None
         return int(done["result"].get(count, 0))
+
+
+# What is timed, in the order in which one owner does it: seconds of all his cards, or of one call.
+WORK: dict[str, Callable[[_Owner], float]] = {
+    "import": lambda owner: owner.timed(owner.create, owner.all),
+    "import, skipping duplicates": lambda owner: owner.timed(owner.skip, 0),
+    "export": lambda owner: owner.timed(lambda: owner.export({}), owner.all),
+    "filtered export": lambda owner: owner.timed(lambda: owner.export(owner.filtered), owner.matching),
+    "status": lambda owner: owner.called(owner.status),
+    "list of operations": lambda owner: owner.called(owner.list_operations),
+    "soft delete": lambda owner: owner.timed(lambda: owner.delete(soft=True), owner.all),
+    "hard delete": lambda owner: owner.timed(lambda: owner.delete(soft=False), owner.all),
+}
+CALLED = ("status", "list of operations")
