@@ -12,7 +12,8 @@ import pytest
 from benchmarks.figures import Figure, Measurement, WrongCount
 from benchmarks.measure import Side, once
 from benchmarks.options import Options
-from benchmarks.peers import counting, directus_install, directus_server, django_cards, run
+from benchmarks.peers import counting, directus_install, directus_server, django_cards
+from benchmarks.peers.running import run
 from benchmarks.peers.conversation import PeerFailed, PeerProcess
 from benchmarks.peers.peer import NotHere
 
