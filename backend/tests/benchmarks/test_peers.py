@@ -13,9 +13,9 @@ from benchmarks.figures import Figure, Measurement, WrongCount
 from benchmarks.measure import Side, once
 from benchmarks.options import Options
 from benchmarks.peers import counting, directus_install, directus_server, django_cards
-from benchmarks.peers.running import run
 from benchmarks.peers.conversation import PeerFailed, PeerProcess
 from benchmarks.peers.peer import NotHere
+from benchmarks.peers.running import run
 
 HAS_DJANGO = find_spec("import_export") is not None
 NO_DJANGO = "django-import-export is not installed (extra bench, not part of the dev lock)"
