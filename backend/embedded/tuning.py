@@ -32,13 +32,13 @@ def shared_buffers_mib() -> int:
 def connections_for(worker_children: int) -> Setting:
     """How many sessions PostgreSQL allows, by the number of Celery children.
 
-    The API takes at most 20 (DB_POOL_SIZE + DB_POOL_OVERFLOW), a worker child 2 while it runs a part and 3 in
-    an export, beat and the health checks a few; the rest is for scripts and people.
+    The API takes at most 20 (DB_POOL_SIZE + DB_POOL_OVERFLOW), a worker child 2 while it runs a part and 4 in
+    an export (2 + EXPORT_STREAMS), beat and the health checks a few; the rest is for scripts and people.
     """
     return Setting(
         "max_connections",
         str(max(200, 80 + 4 * worker_children)),
-        "20 for the API, up to 3 per worker child, beat, scripts; idle ones cost little",
+        "20 for the API, up to 4 per worker child, beat, scripts; idle ones cost little",
     )
 
 
