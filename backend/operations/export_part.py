@@ -10,7 +10,7 @@ from backend.operations import exporting
 from backend.operations.store import PartResult
 from backend.operations.working import Work
 
-_KEEP_ALIVE_SECONDS = 10.0
+_KEPT_ALIVE = 6  # times within the time after which PostgreSQL ends a session that idles
 _KEEP_ALIVE = text("SELECT 1")
 
 
@@ -21,11 +21,12 @@ def run(work: Work) -> PartResult:
     """
     operation = work.claim.operation
     last = time.monotonic()
+    every = work.settings.db_idle_in_transaction_timeout_seconds / _KEPT_ALIVE
 
     def should_stop() -> bool:
         """Asked about once a second; keeps the leasing session from idling into its time-out."""
         nonlocal last
-        if time.monotonic() - last > _KEEP_ALIVE_SECONDS:
+        if time.monotonic() - last > every:
             work.connection.execute(_KEEP_ALIVE)
             last = time.monotonic()
         return work.should_stop()

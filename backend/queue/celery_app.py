@@ -8,6 +8,7 @@ from __future__ import annotations
 from celery import Celery
 
 from backend.core.settings import get_settings
+from backend.queue import transport
 
 RUN = "backend.tasks.bulk_operations.run_operation"
 SWEEP = "backend.tasks.maintenance.sweep"
@@ -15,6 +16,7 @@ PURGE = "backend.tasks.maintenance.purge"
 PURGE_SECONDS = 3_600.0
 
 settings = get_settings()
+transport.install()
 
 app = Celery(
     "extrophi",

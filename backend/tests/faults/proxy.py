@@ -103,6 +103,9 @@ class Proxy:
             await asyncio.gather(
                 self._pump(reader, back, (number, True)), self._pump(there, writer, (number, False))
             )
+        except (OSError, RuntimeError):  # one side was reset, and the other one must hear of it
+            for one in pair:
+                _reset(one)
         finally:
             self._pairs.discard(pair)
             for one in pair:
@@ -111,15 +114,14 @@ class Proxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: tuple[int, bool]
     ) -> None:
-        with contextlib.suppress(OSError, RuntimeError):
-            while data := await reader.read(CHUNK):
-                if self._delay:
-                    await asyncio.sleep(self._delay)
-                await self._open.wait()
-                self._observe(*way, data)
-                writer.write(data)
-                await writer.drain()
-            writer.write_eof()
+        while data := await reader.read(CHUNK):
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            await self._open.wait()
+            self._observe(*way, data)
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from celery import Celery
 
 from backend.tests.faults.load import FINAL, Client, cards_body
 from backend.tests.faults.world import World
@@ -67,6 +68,24 @@ def test_flushall_loses_nothing(world, client):
             redis.flushall()
     client.wait_all(60)
     assert {one.answer["status"] for one in client.accepted} == {"SUCCESS"}
+
+
+def test_cut_off_from_redis_again_and_again_workers_find_back(world, client):
+    """A worker that has only one connection back, or none that listens, does nothing for ever."""
+    for _ in range(12):
+        world.redis_proxy.cut()
+        sent = client.import_cards(100)
+        client.wait(sent, 30)
+    (parent,) = world.pids("worker")
+    for _ in range(3):
+        world.redis_proxy.cut()
+        world.wait_healthy()
+    assert world.pids("worker") == [parent]
+    control = Celery(broker=world.redis_url)
+    end = time.monotonic() + 20
+    while not control.control.ping(timeout=1):  # and hears what operators tell it
+        assert time.monotonic() < end, "remote control is deaf"
+    control.close()
 
 
 def test_without_postgresql_callers_get_503_in_three_seconds_and_what_ran_goes_on_after(world, client):
