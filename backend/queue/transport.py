@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 
-class Channel(redis.Channel):  # type: ignore[misc]  # kombu has no types
+class Channel(redis.Channel):
     """kombu's own, whose event loop's connections are not mended behind its back."""
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
