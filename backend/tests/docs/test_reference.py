@@ -106,7 +106,9 @@ def error_codes() -> dict[str, int]:
 def test_every_error_code_is_documented_with_its_status():
     rows = page("docs/reference/errors.md").table("## Requests")
     assert {row[0]: int(row[1]) for row in rows} == error_codes()
-    assert set(problems.STATUS) == set(errors.ExtrophiError.__subclasses__()) | {errors.MalformedBody}
+    # Of the house's own errors; what other modules add in this process depends on which tests ran before.
+    ours = {kind for kind in errors.ExtrophiError.__subclasses__() if kind.__module__ == errors.__name__}
+    assert set(problems.STATUS) == ours | {errors.MalformedBody}
 
 
 def item_codes() -> set[str]:
