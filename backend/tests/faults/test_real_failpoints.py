@@ -69,13 +69,16 @@ def four_kinds(client: Client, made: Sent) -> dict[str, Callable[[], Sent]]:
     }
 
 
-@pytest.mark.parametrize("point", LONG)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The short points; all of them with ``--long``. test_failpoints has each, in a process of its own."""
+    if "point" in metafunc.fixturenames:
+        metafunc.parametrize("point", LONG if metafunc.config.getoption("--long") else SHORT)
+
+
 def test_killed_there_every_kind_of_operation_ends_as_if_nothing_had_been(
     world, client, armed, request, point
 ):
     long = request.config.getoption("--long")
-    if not long and point not in SHORT:
-        pytest.skip("killed in a process of its own by test_failpoints; here with --long")
     if long or point.startswith("acknowledge"):
         made = client.import_cards(CARDS)
         client.wait(made, 60)
