@@ -6,10 +6,9 @@ Both are embedded ones as ``extrophi up`` starts them: fsync and synchronous_com
 
 from __future__ import annotations
 
-import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from uuid import UUID
 import psycopg
 
 from backend.auth import keys, scopes
-from backend.core.settings import get_settings
 from backend.db import migrate, session
 from backend.embedded.postgres import EmbeddedPostgres
+from backend.tests.support.environment import environment
 from backend.tests.support.stack import Stack
 
 # The tables that operations fill, the ledger among them.
@@ -94,7 +93,7 @@ class Database:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """This process's settings point at this database while it lasts; its connections are new."""
-        with _environment({"DATABASE_URL": self.url}):
+        with environment({"DATABASE_URL": self.url}):
             yield
 
     def settle(self, *vacuum: str) -> None:
@@ -153,7 +152,7 @@ def database(**settings: str) -> Iterator[Database]:
         server.start()
         try:
             url = server.ensure_database("extrophi")
-            with _environment({"DATABASE_URL": url, "DATA_DIR": str(folder / "data"), **settings}):
+            with environment({"DATABASE_URL": url, "DATA_DIR": str(folder / "data"), **settings}):
                 migrate.upgrade()
                 yield Database(url)
         finally:
@@ -177,21 +176,3 @@ def stack(*, children: int = 2, workers: int = 1, **settings: str) -> Iterator[R
             yield RunningStack(running.wait_ready())
         finally:
             running.stop()
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    session.dispose()
-    get_settings.cache_clear()
-    try:
-        yield
-    finally:
-        session.dispose()
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        get_settings.cache_clear()

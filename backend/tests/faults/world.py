@@ -21,13 +21,12 @@ from redis import Redis
 
 from backend.auth import store
 from backend.core.process import is_alive
-from backend.core.settings import get_settings
-from backend.db import session
 from backend.embedded.health import health
 from backend.embedded.postgres import EmbeddedPostgres
 from backend.embedded.redis import EmbeddedRedis
 from backend.tests.faults import books
 from backend.tests.faults.proxy import Proxy
+from backend.tests.support.environment import environment
 from backend.tests.support.stack import Stack
 
 PEPPER = "pepper of the fault tests, nowhere else"
@@ -92,20 +91,11 @@ class World:
 
     def key_of(self, user: str) -> str:
         """A fresh API key of this user, straight into the database."""
-        before = {name: os.environ.get(name) for name in ("DATABASE_URL", "API_KEY_PEPPER", "REDIS_URL")}
-        os.environ.update(DATABASE_URL=self.database_url, API_KEY_PEPPER=PEPPER, REDIS_URL=self.redis_url)
-        get_settings.cache_clear()
-        session.dispose()
-        try:
+        here = {
+            "DATABASE_URL": self.database_url, "API_KEY_PEPPER": PEPPER, "REDIS_URL": self.redis_url
+        }  # fmt: skip
+        with environment(here):
             return store.create_key(store.create_user(user), "faults").key
-        finally:
-            session.dispose()
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            get_settings.cache_clear()
 
     # --- looking ----------------------------------------------------------------------------------
 

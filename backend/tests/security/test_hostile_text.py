@@ -12,7 +12,7 @@ import subprocess
 import sys
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -22,8 +22,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.cli import render
-from backend.core.logging import configure
-from backend.core.settings import get_settings
 from backend.tests.support.live import live_api
 from backend.tests.support.service import InProcess, done, get, send
 
@@ -181,23 +179,6 @@ def test_tables_of_the_command_line_show_escapes_and_do_not_obey_them(service: I
 
 
 # --- logs -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["json", "console"])
-def logged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """Logging as the API configures it; what it wrote so far."""
-    monkeypatch.setenv("LOG_FORMAT", request.param)
-    get_settings.cache_clear()
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    configure("api")
-    written = io.StringIO()
-    root.handlers[0].setStream(written)  # type: ignore[attr-defined]
-    yield written.getvalue
-    structlog.reset_defaults()
-    root.handlers[:], level = before
-    root.setLevel(level)
-    get_settings.cache_clear()
 
 
 FORGED = f"fine\n2026-01-01 00:00:00 [error    ] forged{ESCAPES}\nforged"

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import logging
-from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
-import structlog
 from sqlalchemy import text
 
 from backend.auth import keys, lookup, store
-from backend.core.logging import configure
 from backend.core.settings import Settings, get_settings
 from backend.db import redis_client, session
 from backend.db.session import unit_of_work
 from backend.tests.support.service import InProcess
 
 PEPPER = "the-pepper-of-this-installation"
-
-
-@pytest.fixture(params=["json", "console"])
-def logged(request, monkeypatch) -> Iterator[Callable[[], str]]:
-    """Logging as the API configures it; what it wrote so far."""
-    monkeypatch.setenv("LOG_FORMAT", request.param)
-    get_settings.cache_clear()
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    configure("api")
-    written = io.StringIO()
-    root.handlers[0].setStream(written)
-    monkeypatch.setattr(logging.getLogger("httpx2"), "disabled", True)  # the test's own client
-    yield written.getvalue
-    structlog.reset_defaults()
-    root.handlers[:], level = before
-    root.setLevel(level)
 
 
 @pytest.fixture
