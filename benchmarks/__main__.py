@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -35,7 +35,15 @@ DEFAULTS = Options()
 def main(arguments: list[str] | None = None) -> int:
     """Run; the exit status."""
     options, groups, folder = _read(arguments)
+    before = logging.root.manager.disable
     logging.disable(logging.INFO)
+    try:
+        return _measure(options, groups, folder)
+    finally:
+        logging.disable(before)
+
+
+def _measure(options: Options, groups: Sequence[str], folder: Path) -> int:
     here = report.machine()
     with servers.database() as database:
         postgres = database.settings()

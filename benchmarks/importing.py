@@ -33,7 +33,8 @@ def run(options: Options) -> Iterator[Result]:
     with servers.database() as database:
         yield from in_process(database, options)
     for runners in POST_GOALS:
-        with servers.stack(children=runners, RUNNERS_PER_OPERATION=str(runners)) as stack:
+        shares = {"RUNNERS_PER_OPERATION": str(runners), "RUNNING_PARTS_PER_OWNER": str(runners)}
+        with servers.stack(children=runners, **shares) as stack:
             yield from posted(stack, runners, options)
             if runners == max(POST_GOALS):
                 yield from from_file(stack, runners, options)

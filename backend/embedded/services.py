@@ -16,9 +16,16 @@ MARK = "EXTROPHI_STACK"
 CELERY = [sys.executable, "-m", "celery", "-A", "backend.queue.celery_app"]
 
 
-def environment(data_dir: Path, values: Mapping[str, str]) -> dict[str, str]:
-    """What our processes see: our environment, ``values``, and a mark that tells whose they are."""
-    return {**os.environ, **values, "DATA_DIR": str(data_dir), MARK: str(data_dir)}
+def environment(data_dir: Path, values: Mapping[str, str], workers: int) -> dict[str, str]:
+    """What our processes see: our environment, ``values``, and a mark that tells whose they are.
+
+    One of the children of all ``workers`` is kept from every single owner, so that somebody else's small
+    import begins at once on a machine of few cores too, unless the environment says otherwise.
+    """
+    settings = get_settings()
+    parts = min(settings.running_parts_per_owner, children_per_worker(workers) * workers - 1)
+    shares = {"RUNNING_PARTS_PER_OWNER": str(max(1, parts))}
+    return {**shares, **os.environ, **values, "DATA_DIR": str(data_dir), MARK: str(data_dir)}
 
 
 def end_leftovers(data_dir: Path) -> None:

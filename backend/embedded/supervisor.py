@@ -150,7 +150,7 @@ class Supervisor:
         workers = self.options.workers
         worker_children = workers * services.children_per_worker(workers)
         found = servers.start(self.data_dir, self._children, worker_children)
-        variables = services.environment(self.data_dir, servers.variables(found, self.data_dir))
+        variables = services.environment(self.data_dir, servers.variables(found, self.data_dir), workers)
         os.environ.update(
             {name: variables[name] for name in ("DATABASE_URL", "REDIS_URL", "DATA_DIR")}
             | {name: variables[name] for name in ("API_KEY_PEPPER",) if name in variables}

@@ -110,7 +110,7 @@ def database(
 ) -> Iterator[str]:
     """The URL of a fresh database with the newest schema; Redis is empty; DATA_DIR is a fresh folder."""
     name = f"test_{uuid.uuid4().hex}"
-    _administer(postgres_url, f"CREATE DATABASE {{}} TEMPLATE {template_database}", name)
+    _administer(postgres_url, f"CREATE DATABASE {{}} TEMPLATE {template_database} STRATEGY FILE_COPY", name)
     url = on_database(postgres_url, name)
     data_dir = tmp_path / "data"
     data_dir.mkdir(exist_ok=True)
