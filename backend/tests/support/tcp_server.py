@@ -38,12 +38,12 @@ class Server:
                 connection = self.tls.wrap_socket(connection, server_side=True)
             data = b""
             while b"\r\n\r\n" not in data:
-                data += connection.recv(65536)
+                data += _more(connection)
             head, _, rest = data.partition(b"\r\n\r\n")
             for line in head.lower().split(b"\r\n"):
                 if line.startswith(b"content-length:"):
                     while len(rest) < int(line.split(b":")[1]):
-                        rest += connection.recv(65536)
+                        rest += _more(connection)
             self.received.append(head + b"\r\n\r\n" + rest)
             self.respond(connection)
         connection.close()
@@ -52,6 +52,18 @@ class Server:
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+
+
+def _more(connection: socket.socket) -> bytes:
+    """What came next.
+
+    Raises:
+        ConnectionError: nothing will; asking again would spin for ever.
+    """
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError
+    return data
 
 
 def lie(monkeypatch, *answers: list[str]) -> list[str]:
