@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 
 SLUG_LENGTH = 60
-_NOT_SLUG = re.compile(r"[^a-z0-9]+")
+_WORDS = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ def slug(title: str) -> str:
     text = title[: SLUG_LENGTH * 2]
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return _NOT_SLUG.sub("-", text.lower()).strip("-")[:SLUG_LENGTH].rstrip("-") or "card"
+    return "-".join(_WORDS.findall(text.lower()))[:SLUG_LENGTH].rstrip("-") or "card"
 
 
 def fingerprint(title: bytes, body: bytes, external_id: str | None) -> bytes:
@@ -43,9 +42,15 @@ def fingerprint(title: bytes, body: bytes, external_id: str | None) -> bytes:
     128 bits: no second look at the text is needed.
     """
     if external_id is not None:
-        return _external(external_id.encode()).digest()
-    return _content(b"%b%b%b" % (len(title).to_bytes(4, "big"), title, body)).digest()
+        begun = _external.copy()
+        begun.update(external_id.encode())
+    else:
+        begun = _content.copy()
+        begun.update(len(title).to_bytes(4, "big") + title)
+        begun.update(body)
+    return begun.digest()
 
 
-_external = partial(blake2b, digest_size=16, person=b"external")
-_content = partial(blake2b, digest_size=16, person=b"content")
+# Begun once and copied: quicker than beginning.
+_external = blake2b(digest_size=16, person=b"external")
+_content = blake2b(digest_size=16, person=b"content")

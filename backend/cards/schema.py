@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -37,6 +38,7 @@ KNOWN = frozenset(
 )
 # An entry of an errors file wraps the card it is about.
 WRAPPER = frozenset({"card", "code", "message"})
+_NUL = b"\\u0000"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*\Z", re.IGNORECASE)
 _OLDEST = datetime(1, 1, 3, tzinfo=UTC)
@@ -78,6 +80,23 @@ class CardProblem:
 
 
 _decode = msgspec.json.Decoder(CardIn).decode
+_decode_all = msgspec.json.Decoder(list[CardIn]).decode
+
+
+def read_cards(raws: Sequence[bytes]) -> list[CardIn | CardProblem]:
+    """``read_card`` of each record, in a third of the time where they are good, which most are.
+
+    Args:
+        raws: records as for ``read_card``; as many as may be in memory twice.
+    """
+    together = b"[%b]" % b",".join(raws)
+    try:
+        if _NUL in together:
+            raise ValueError
+        cards = _decode_all(together)
+    except ValueError:  # msgspec's errors are
+        return [read_card(raw) for raw in raws]
+    return [card if _is_clean(card, raw) else read_card(raw) for card, raw in zip(cards, raws, strict=True)]
 
 
 def read_card(raw: bytes) -> CardIn | CardProblem:
@@ -94,19 +113,24 @@ def read_card(raw: bytes) -> CardIn | CardProblem:
         card = _decode(raw)
     except msgspec.MsgspecError:
         return _diagnose(raw)
-    level = card.privacy_level.upper()
-    if (
-        level not in PRIVACY_LEVELS
-        or b"\\u0000" in raw
-        or len(raw) > MAX_METADATA_BYTES
-        or (card.source_url is not None and _URL.match(card.source_url) is None)
-        or card.created_at is not None
-        or (card.metadata is not UNSET and bytes(card.metadata)[:1] != b"{")
-    ):
-        return _diagnose(raw, card)
-    card.privacy_level = level
-    card.source_platform = card.source_platform or None
-    return card
+    return card if _NUL not in raw and _is_clean(card, raw) else _diagnose(raw, card)
+
+
+def _is_clean(card: CardIn, raw: bytes) -> bool:
+    """Whether the decoded card needs no second look; small things are put right."""
+    level, url, when, metadata = card.privacy_level, card.source_url, card.created_at, card.metadata
+    if level not in PRIVACY_LEVELS:
+        level = card.privacy_level = level.upper()
+        if level not in PRIVACY_LEVELS:
+            return False
+    if card.source_platform == "":
+        card.source_platform = None
+    return (
+        len(raw) <= MAX_METADATA_BYTES
+        and (url is None or _URL.match(url) is not None)
+        and (metadata is UNSET or bytes(metadata)[:1] == b"{")
+        and (when is None or (when.tzinfo is not None and _OLDEST <= when <= _NEWEST))
+    )
 
 
 def metadata_bytes(card: CardIn) -> bytes:

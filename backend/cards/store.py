@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -59,36 +59,44 @@ class RowBuilder:
 
     def build(self, index: int, card: CardIn) -> Row:
         """Apply the publishing rules and encode one card."""
-        number = self._operation | index
-        title, body, words = card.title.encode(), card.body.encode(), self._words
-        same = fingerprint(title, body, card.external_id)
-        url, publishing = None, _UNPUBLISHED
-        if card.privacy_level in self._levels:
-            url = f"{self._base}{slug(card.title)}{self._short}{index:06x}"
-            publishing = self._published + c.text(url)
-        data = b"".join(
-            (
-                self._head,
-                number.to_bytes(16, "big"),
-                self._owner,
-                same,
-                self._now,
-                self._now if card.created_at is None else c.timestamptz(card.created_at),
-                publishing,
-                c.length(len(title)),
-                title,
-                c.length(len(body)),
-                body,
-                words[card.category],
-                words[card.privacy_level],
-                self._tags[tuple(card.tags)] if card.tags else c.EMPTY_TEXT_ARRAY,
-                words[card.source_platform],
-                c.text(card.source_url),
-                c.text(card.external_id),
-                c.jsonb(metadata_bytes(card)),
+        return next(self.rows(((index, card),)))
+
+    def rows(self, cards: Iterable[tuple[int, CardIn]]) -> Iterator[Row]:
+        """Rows of cards with their indexes, in order. A loop over locals: it runs for every card there is."""
+        operation, short, base, levels = self._operation, self._short, self._base, self._levels
+        head, owner, now, published = self._head, self._owner, self._now, self._published
+        words, tags, length, text, join = self._words, self._tags, c.length, c.text, b"".join
+        for index, card in cards:
+            number = operation | index
+            title, body = card.title.encode(), card.body.encode()
+            same = fingerprint(title, body, card.external_id)
+            url, publishing = None, _UNPUBLISHED
+            if card.privacy_level in levels:
+                url = f"{base}{slug(card.title)}{short}{index:06x}"
+                publishing = published + text(url)
+            data = join(
+                (
+                    head,
+                    number.to_bytes(16, "big"),
+                    owner,
+                    same,
+                    now,
+                    now if card.created_at is None else c.timestamptz(card.created_at),
+                    publishing,
+                    length(len(title)),
+                    title,
+                    length(len(body)),
+                    body,
+                    words[card.category],
+                    words[card.privacy_level],
+                    tags[tuple(card.tags)] if card.tags else c.EMPTY_TEXT_ARRAY,
+                    words[card.source_platform],
+                    text(card.source_url),
+                    text(card.external_id),
+                    c.jsonb(metadata_bytes(card)),
+                )
             )
-        )
-        return Row(index, number, same, card, url, data)
+            yield Row(index, number, same, card, url, data)
 
 
 class _Encoded(dict[Any, bytes]):

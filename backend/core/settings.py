@@ -57,9 +57,9 @@ class Settings(BaseSettings):
     max_cards_per_request: int = Field(10_000, description="Cards or ids in one JSON request.")
     max_cards_per_file: int = Field(1_000_000, description="Cards in one uploaded file.")
     part_min_items: int = Field(100, ge=1, description="Smallest part, so that small imports show progress.")
-    part_max_items: int = Field(2_000, ge=1, description="Largest part.")
+    part_max_items: int = Field(2_500, ge=1, description="Largest part.")
     part_max_bytes: int = Field(16 * MIB, description="A part is cut earlier when its records are this big.")
-    parts_wanted: int = Field(10, ge=1, description="An operation is cut into at least this many parts.")
+    parts_wanted: int = Field(4, ge=1, description="An operation is cut into at least this many parts.")
     runners_per_operation: int = Field(4, ge=1, description="Runners woken for one operation.")
     running_parts_per_owner: int = Field(4, ge=1, description="Parts of one owner that run at once.")
     running_long_parts_per_owner: int = Field(

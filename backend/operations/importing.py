@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -11,18 +12,19 @@ from sqlalchemy import exc
 
 from backend.cards import store as cards
 from backend.cards.rules import Publishing
-from backend.cards.schema import CardIn, CardProblem, read_card
+from backend.cards.schema import CardIn, CardProblem, read_card, read_cards
 from backend.cards.store import Row, RowBuilder
 from backend.core.ids import card_range
 from backend.formats.registry import to_card
+from backend.formats.strict_json import are_strict
 from backend.ledger import rewards
 from backend.ledger import store as ledger
 from backend.operations import parts
 from backend.operations.store import ItemError, PartResult
 from backend.operations.working import Work
 
-PLAIN = frozenset({"json"})  # records that are cards as they stand
 Change = tuple[UUID, Row]
+_BATCH_CARDS, _BATCH_BYTES = 100, 256 * 1024
 
 
 def run(work: Work) -> PartResult:
@@ -43,6 +45,9 @@ class _Import:
         self.connection = work.connection
         self.now = work.now
         self.options = claim.operation.options
+        source = self.options.get("source") or {"name": "json", "context": {}}
+        self.name: str = source["name"]
+        self.context: dict[str, Any] = source["context"]
         self.result = PartResult()
         self.records, self.row_numbers = parts.decode(claim.payload)
         publishing = Publishing(
@@ -65,25 +70,35 @@ class _Import:
         return self.result
 
     def read(self) -> Iterator[Row]:
-        """The part's cards one by one, as rows; what is no card fails."""
-        source = self.options.get("source") or {"name": "json", "context": {}}
-        name, context, options = source["name"], source["context"], self.options
-        plain, build, first = name in PLAIN, self.builder.build, self.claim.first_index
-        for index, raw in enumerate(self.records, first):
-            card = read_card(raw) if plain else None
+        """The part's cards as rows, some at a time; what is no card fails."""
+        first = self.claim.first_index
+        for start, end in _batches(self.records):
+            records = self.records[start:end]
+            plain = self.name == "json" or (self.name == "ndjson" and are_strict(records))
+            found = read_cards(records) if plain else [None] * len(records)
+            yield from self.builder.rows(self.good(first + start, records, found))
+
+    def good(
+        self, first: int, records: Sequence[bytes], found: Sequence[CardIn | CardProblem | None]
+    ) -> Iterator[tuple[int, CardIn]]:
+        """The cards among the records, with their indexes."""
+        for index, card in enumerate(found, first):
             if not isinstance(card, CardIn):
                 # A file's record; or one of an errors file, whose card lies deeper.
-                mapped = to_card(name, context, raw, options)
-                if isinstance(mapped, dict):
-                    mapped = json.dumps(mapped).encode()
-                if not isinstance(mapped, bytes):
-                    card = CardProblem(mapped.code, mapped.message, mapped.field)
-                elif card is None or mapped != raw:
-                    card = read_card(mapped)
+                card = self.mapped(records[index - first], card)
             if isinstance(card, CardIn):
-                yield build(index, card)
+                yield index, card
             else:
                 self.fail(index, card.code, card.message, card.field, card.title)
+
+    def mapped(self, raw: bytes, found: CardProblem | None) -> CardIn | CardProblem:
+        """What the source makes of a record that is no card as it stands (``found`` says why, if known)."""
+        mapped = to_card(self.name, self.context, raw, self.options)
+        if isinstance(mapped, dict):
+            mapped = json.dumps(mapped).encode()
+        if not isinstance(mapped, bytes):
+            return CardProblem(mapped.code, mapped.message, mapped.field)
+        return found if found is not None and mapped == raw else read_card(mapped)
 
     def sort_out(self, mode: str, rows: list[Row]) -> tuple[list[Row], list[Change]]:
         """Part the new from the known, as ``on_duplicate`` says; of equals the first is the card."""
@@ -195,6 +210,18 @@ class _Import:
         row = self.row_numbers[offset] if self.row_numbers else None
         self.result.failed += 1
         self.result.errors.append(ItemError(index, code, message, field, title, row, self.records[offset]))
+
+
+def _batches(records: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Bounds of records that are read together: enough for one call to pay, few enough for memory."""
+    start = weight = 0
+    for place, record in enumerate(records):
+        weight += len(record)
+        if weight >= _BATCH_BYTES or place - start >= _BATCH_CARDS - 1:
+            yield start, place + 1
+            start, weight = place + 1, 0
+    if start < len(records):
+        yield start, len(records)
 
 
 def original(error: BaseException) -> BaseException | None:

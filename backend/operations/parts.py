@@ -20,6 +20,7 @@ else:
     from backports import zstd
 
 LEVEL = 1  # 3 : 1 on cards; higher levels cost more than they save
+_PIECE_BYTES = 64 * 1024
 
 
 class RecordLike(Protocol):
@@ -126,17 +127,42 @@ def encode(records: list[bytes], rows: list[int] | None = None) -> bytes:
 
 def decode(payload: bytes) -> tuple[list[bytes], list[int] | None]:
     """What ``encode`` was given."""
-    data = zstd.decompress(payload)
-    count, has_rows = _read(data, 0, 2)
-    lengths = _read(data, 8, count)
-    offset = 8 + 4 * count
-    rows = _read(data, offset, count) if has_rows else None
-    offset += 4 * count if has_rows else 0
-    records = []
-    for length in lengths:
-        records.append(data[offset : offset + length])
-        offset += length
-    return records, rows
+    data = _Unpacked(payload)
+    count, has_rows = _numbers(data.take(8))
+    lengths = _numbers(data.take(4 * count))
+    rows = _numbers(data.take(4 * count)) if has_rows else None
+    return [data.take(length) for length in lengths], rows
+
+
+class _Unpacked:
+    """A payload, unpacked while it is read: one large block would be memory asked of the system each time."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._stream = zstd.ZstdDecompressor()
+        self._data = self._stream.decompress(payload, _PIECE_BYTES)
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        """The next bytes, exactly so many.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        if self._at + size > len(self._data):
+            self._unpack(size)
+        start, self._at = self._at, self._at + size
+        return self._data[start : self._at]
+
+    def _unpack(self, size: int) -> None:
+        pieces = [self._data[self._at :]]
+        missing = size - len(pieces[0])
+        while missing > 0:
+            piece = self._stream.decompress(b"", max(_PIECE_BYTES, missing))
+            if not piece:
+                raise EOFError("the payload ends early")
+            pieces.append(piece)
+            missing -= len(piece)
+        self._data, self._at = b"".join(pieces), 0
 
 
 def _words(numbers: list[int]) -> bytes:
@@ -146,8 +172,8 @@ def _words(numbers: list[int]) -> bytes:
     return words.tobytes()
 
 
-def _read(data: bytes, offset: int, count: int) -> list[int]:
-    words = array("I", data[offset : offset + 4 * count])
+def _numbers(data: bytes) -> list[int]:
+    words = array("I", data)
     if sys.byteorder == "big":
         words.byteswap()
     return words.tolist()

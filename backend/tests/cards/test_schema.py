@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.cards import schema
-from backend.cards.schema import CardIn, CardProblem, metadata_bytes, read_card
+from backend.cards.schema import CardIn, CardProblem, metadata_bytes, read_card, read_cards
 
 PLAIN: dict[str, Any] = {"title": "t", "body": "", "category": "c", "privacy_level": "PRIVATE"}
 
@@ -121,3 +121,29 @@ _FIELD = st.sampled_from(sorted(schema.KNOWN))
 def test_nothing_makes_it_raise(fields: dict[str, Any], whole: bool) -> None:
     raw = json.dumps(PLAIN | fields if whole else fields).encode()
     assert isinstance(read_card(raw), CardIn | CardProblem)
+
+
+_CARD = st.fixed_dictionaries(
+    {"title": st.sampled_from(["t", ""]), "body": st.sampled_from(["b", "\0", "\\u0000", "é"])},
+    optional={
+        "privacy_level": st.sampled_from(["PRIVATE", "ideas", "x"]),
+        "source_url": st.sampled_from([None, "https://example.org", "ftp://example.org"]),
+        "source_platform": st.sampled_from([None, "", "twitter"]),
+        "metadata": st.sampled_from([None, {}, {"a": 1}, []]),
+        "created_at": st.sampled_from(
+            ["2024-02-29T10:00:00", "2024-02-29T10:00:00Z", "0001-01-01T00:00:00Z"]
+        ),
+    },
+)
+
+
+@given(st.lists(_CARD, max_size=4))
+def test_many_are_read_as_one_by_one(cards: list[dict[str, Any]]) -> None:
+    raws = [json.dumps(PLAIN | fields).encode() for fields in cards]
+    assert read_cards(raws) == [read_card(raw) for raw in raws]
+
+
+def test_one_bad_record_among_many_fails_alone() -> None:
+    good = json.dumps(PLAIN).encode()
+    found = read_cards([good, b"5", good, b'{"title":"t"}'])
+    assert [type(one) for one in found] == [CardIn, CardProblem, CardIn, CardProblem]

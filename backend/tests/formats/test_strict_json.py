@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backend.core.errors import MalformedBody, ValidationFailed
 from backend.formats import strict_json
 from backend.formats.json_scanner import Scanner
-from backend.formats.strict_json import parse_envelope, read_value
+from backend.formats.strict_json import are_strict, parse_envelope, read_value
 from backend.tests.formats.json_cases import INVALID, VALID
 
 values = st.recursive(
@@ -108,3 +108,30 @@ def test_a_large_body_in_any_script_goes_the_quick_way() -> None:
     for body in ("plain words, ", "漢字かな", "مرحبا بالعالم ", "1234567890 "):
         card = json.dumps({"title": "t", "body": body * 20_000}, ensure_ascii=False).encode()
         assert strict_json._quick_envelope(b'{"cards":[' + card + b"]}", "cards").cards == [card]
+
+
+@pytest.mark.parametrize("text", INVALID, ids=range(len(INVALID)))
+def test_what_the_standard_forbids_is_not_strict_among_others_either(text: bytes) -> None:
+    assert not are_strict([b'{"a":1}', text, b"[]"])
+
+
+_DOUBLED = (
+    rb'{"a":1,"a":2}', rb'{"a" :1,"a" :2}', rb'{"a":1,"a" :2}', rb'{"a" :1,"a" :2,"b":"\":"}',
+    rb'{"m":{"a":1,"a":2}}', rb'{"a":1,"\u0061":2}', rb'{"m":[{"a":1,"a":2}]}', rb'{"a":1,"a":2,"t":"\":"}',
+    rb'{"a":1,"a":2,"t":"\u0022:"}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", _DOUBLED)
+def test_a_name_that_occurs_twice_is_found_however_it_is_hidden(text: bytes) -> None:
+    assert not are_strict([b'{"a":{"b":1}}', text])
+    with pytest.raises(MalformedBody, match="a name occurs twice"):
+        parse_envelope(b'{"cards":[{"a":{"b":1}},' + text + b"]}")
+
+
+def test_usual_records_are_strict_with_code_in_their_texts_too() -> None:
+    plain = json.dumps({"title": "t", "tags": ["a", "b"], "metadata": {"a": 1}}).encode()
+    nested = json.dumps({"metadata": {"a": [{"b": {"c": 1}}]}}).encode()
+    quoting = json.dumps({"body": '{"a":1,"a":2}'}).encode()
+    for records in ([plain], [plain, nested], [plain, quoting, nested], []):
+        assert are_strict(records)

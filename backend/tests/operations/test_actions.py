@@ -30,7 +30,7 @@ def test_cancelling_what_waits_ends_it_at_once(engine: Engine) -> None:
 
 
 def test_cancelling_keeps_what_was_done(engine: Engine) -> None:
-    task = engine.imports([card(i) for i in range(500)])
+    task = engine.imports([card(i) for i in range(400)])
     engine.runner().run_one()
     assert cancel(engine, task).body["result"]["cards_imported"] == 100
     engine.run()

@@ -36,7 +36,7 @@ _BLOCKS = """
     SELECT sum(coalesce(heap_blks_hit + heap_blks_read, 0) + coalesce(idx_blks_hit + idx_blks_read, 0)
         + coalesce(toast_blks_hit + toast_blks_read, 0))::bigint
     FROM pg_statio_user_tables WHERE relname <> 'users'
-"""  # not of users: how many versions of an owner's row lie on one page is chance. Not of catalogues: they dilute
+"""  # not users: how many versions of an owner's row lie on one page is chance; not catalogues: they dilute
 _SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'

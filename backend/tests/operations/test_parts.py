@@ -1,0 +1,27 @@
+"""A part's payload gives back what was put into it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.operations import parts
+
+
+@given(st.lists(st.binary(max_size=50), max_size=50), st.booleans())
+def test_records_come_back_as_they_were(records: list[bytes], numbered: bool) -> None:
+    rows = list(range(len(records))) if numbered else None
+    assert parts.decode(parts.encode(records, rows)) == (records, rows)
+
+
+@pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 3_000_000])
+def test_records_larger_than_a_piece_do_too(size: int) -> None:
+    records = [b"a" * size, b"", b"b" * 40_000, b"c" * size]
+    assert parts.decode(parts.encode(records)) == (records, None)
+
+
+def test_a_payload_that_ends_early_is_no_part() -> None:
+    whole = parts.encode([bytes([n]) * 60_000 for n in range(100)])
+    with pytest.raises(EOFError):
+        parts.decode(whole[: len(whole) // 2])
