@@ -32,7 +32,7 @@ check: install-dev ## format, lint, types, layers, migrations equal tables
 	$(PY) -m backend.embedded.check_migrations
 
 test: check ## check, then the whole test suite, integration tests included
-	$(PY) -m pytest -n auto --dist loadfile --integration $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --integration $(ARGS)
 
 bench: ## our figures beside raw COPY's and peers', in one run
 	@scripts/install bench

@@ -15,6 +15,7 @@ Options: ``--integration`` also runs tests marked integration; ``--long`` gives 
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,13 +32,35 @@ from backend.embedded.redis import EmbeddedRedis
 from backend.embedded.tuning import THROWAWAY
 from backend.tests.support.stack import Stack
 
+_STACKS = {"faults", "embedded", "benchmarks", "docs", "performance", "security", "scripts"}
+_MEMORY_BYTES = 8 * 1024**3
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--integration", action="store_true", help="also run the tests on the whole real stack")
     parser.addoption("--long", action="store_true", help="give fuzzing and fault tests their full time")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers' folders are hundreds of files each, made and removed all the time: in memory where it is large."""
+    memory = Path("/dev/shm")  # noqa: S108 - a fresh folder in it, as in any other place for temporary files
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_BYTES < _available():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def _available() -> int:
+    """Bytes of memory that are free or can be freed."""
+    return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: tests wait about as much as they compute."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Those that start stacks first: begun last, a file of minutes would run alone in the end.
+    items.sort(key=lambda item: not _STACKS.intersection(item.path.parts))
     skip = pytest.mark.skip(reason="runs the whole stack: give --integration (make test does)")
     for item in items:
         if {"stack", "new_stack"} & set(getattr(item, "fixturenames", ())):
