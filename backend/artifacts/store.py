@@ -30,6 +30,7 @@ from backend.core.settings import Settings, get_settings
 
 SIDECAR = ".sha256"
 PART_BYTES = 5 * 1024 * 1024  # one multipart part: the least that S3 takes; it takes 10,000 of them
+_LOCAL_PART_BYTES = 1024 * 1024
 READ_BYTES = 1024 * 1024  # one piece of a download
 _PARTS_IN_FLIGHT = 2
 _MAX_KEY = 512
@@ -107,7 +108,7 @@ class ArtifactStore:
                 key,
                 iter(digest),
                 use_multipart=True,
-                chunk_size=PART_BYTES,
+                chunk_size=PART_BYTES if self._folder is None else _LOCAL_PART_BYTES,
                 max_concurrency=_PARTS_IN_FLIGHT,
             )
             self._make_durable(key)

@@ -159,7 +159,8 @@ _UPDATE = text(
 
 def find_same(connection: Connection, owner: UUID, keys: Sequence[bytes]) -> dict[bytes, UUID]:
     """The oldest living card of the owner for each fingerprint that has one."""
-    found = connection.execute(_SAME, {"owner": owner, "keys": [UUID(bytes=key) for key in keys]})
+    literal = "{" + ",".join(key.hex() for key in keys) + "}"
+    found = connection.execute(_SAME, {"owner": owner, "keys": literal})
     return {row.fingerprint.bytes: row.id for row in found}
 
 

@@ -13,7 +13,7 @@ from backend.core.settings import get_settings
 from backend.embedded.child import Child
 
 MARK = "EXTROPHI_STACK"
-CELERY = [sys.executable, "-m", "celery", "-A", "backend.queue.celery_app"]
+CELERY = [sys.executable, "-m", "backend.embedded.celery_process"]
 
 
 def environment(data_dir: Path, values: Mapping[str, str], workers: int) -> dict[str, str]:

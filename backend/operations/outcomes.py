@@ -5,9 +5,10 @@ Stored with the part as zstd over JSON: a list of ``[index, outcome, card id or 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
+
+import orjson
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -21,11 +22,11 @@ def encode(outcomes: Sequence[Outcome]) -> bytes | None:
     """Bytes for ``operation_parts.outcomes``; ``None`` when there is nothing to say."""
     if not outcomes:
         return None
-    return zstd.compress(json.dumps(outcomes, separators=(",", ":")).encode(), 1)
+    return zstd.compress(orjson.dumps(outcomes), 1)
 
 
 def decode(data: bytes | None) -> list[Outcome]:
     """What ``encode`` was given."""
     if data is None:
         return []
-    return [(int(index), str(outcome), card) for index, outcome, card in json.loads(zstd.decompress(data))]
+    return [(int(index), str(outcome), card) for index, outcome, card in orjson.loads(zstd.decompress(data))]

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from redis import Redis
 
@@ -32,6 +33,8 @@ from backend.embedded.redis import EmbeddedRedis
 from backend.embedded.tuning import THROWAWAY
 from backend.tests.support.stack import Stack
 
+settings.register_profile("short", max_examples=40)
+settings.register_profile("long", max_examples=1_000)
 _STACKS = {"faults", "embedded", "benchmarks", "docs", "performance", "security", "scripts"}
 _MEMORY_BYTES = 8 * 1024**3
 
@@ -42,8 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Servers' folders are hundreds of files each, made and removed all the time: in memory where it is large."""
-    memory = Path("/dev/shm")  # noqa: S108 - a fresh folder in it, as in any other place for temporary files
+    """Property tests at their length; servers' folders, of hundreds of files each, in memory where there is much."""
+    settings.load_profile("long" if config.getoption("--long") else "short")
+    memory = Path("/dev/shm")
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_BYTES < _available():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 

@@ -140,14 +140,14 @@ def test_a_part_that_kills_its_worker_is_started_four_times_and_its_neighbours_g
     assert killed == 4
     assert sent.answer["status"] == "FAILURE"
     assert sent.answer["error"] == (
-        "Part 3 (cards 300-399) failed: it ended its worker at each of 4 attempts"
+        "Part 3 (cards 750-999) failed: it ended its worker at each of 4 attempts"
     )
     result = sent.answer["result"]
-    assert (result["cards_imported"], result["cards_failed"]) == (900, 100)
+    assert (result["cards_imported"], result["cards_failed"]) == (750, 250)
     armed.unlink()
     again = client.post(f"/bulk/operations/{sent.task_id}/retry", b"")
     retried = client.get(f"/bulk/status/{again['task_id']}?wait=30").json()
-    assert (retried["status"], retried["result"]["cards_imported"]) == ("SUCCESS", 100)
+    assert (retried["status"], retried["result"]["cards_imported"]) == ("SUCCESS", 250)
 
 
 def test_one_request_sent_fifty_times_at_once_is_one_operation_with_fifty_equal_answers(world, client):
