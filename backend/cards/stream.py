@@ -7,29 +7,27 @@ several connections read side by side inside the same snapshot; the bytes come o
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import Copy
 
 from backend.cards import snapshot
 from backend.cards.channel import Job, side_by_side
 from backend.cards.rules import slug
 from backend.cards.snapshot import Reader, Snapshot
 from backend.cards.statements import Selection, Statements
+from backend.db.copying import HEADER, TRAILER, CopyOut
 
 RANGE_CARDS = 5_000
 CHUNK_BYTES = 256 * 1024
 AHEAD_BYTES = 1024 * 1024  # what one connection may be ahead of the file being written
 # COPY in binary sends a text value as it is, whatever is in it: field count, then length and bytes per field.
-_BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
-_ONE, _THREE = b"\0\1", b"\0\3"  # the field counts of our statements
 _ONE_FIELD = 6
 
+Rows = Iterable[list[memoryview]]
 Entry = tuple[str, memoryview]
 T = TypeVar("T")
 
@@ -69,13 +67,13 @@ class CardStream:
             prepare: called with each batch in the thread that has read it; what it gives is yielded.
         """
 
-        def prepared(copy: Copy) -> Iterator[tuple[T, int]]:
-            for batch, weight in _entries(copy):
+        def prepared(rows: Rows) -> Iterator[tuple[T, int]]:
+            for batch, weight in _entries(rows):
                 yield prepare(batch), weight
 
         yield from self._read(prepared)
 
-    def _read(self, parse: Callable[[Copy], Iterator[tuple[T, int]]]) -> Iterator[T]:
+    def _read(self, parse: Callable[[Rows], Iterator[tuple[T, int]]]) -> Iterator[T]:
         sql = Statements(self.selection)
         with ExitStack() as stack:
             taken = stack.enter_context(snapshot.take(self.selection.owner))
@@ -97,11 +95,11 @@ class CardStream:
                 source = reader() if give_back else taken
 
                 def job(put: Callable[[T, int], None]) -> None:
-                    with source.connection.cursor() as cursor:
-                        with cursor.copy(statement.format(where=where).encode(), values) as out:
-                            for item, weight in parse(out):
-                                put(item, weight)
-                        counts.append(cursor.rowcount)
+                    query = statement.format(where=where).encode()
+                    rows = CopyOut(source.connection, query, values, CHUNK_BYTES)
+                    for item, weight in parse(rows):
+                        put(item, weight)
+                    counts.append(rows.count)
                     if give_back:
                         readers.put(source)
 
@@ -152,54 +150,39 @@ class CardStream:
             yield f"{after} AND id <= %(upto)s", limits
 
 
-def _csv(copy: Copy) -> Iterator[tuple[bytes, int]]:
-    rows: list[Any] = []
-    size = 0
-    for row in copy:
-        rows.append(row)
-        size += len(row)
-        if size >= CHUNK_BYTES:
-            yield b"".join(rows), size
-            rows, size = [], 0
-    if rows:
-        yield b"".join(rows), size
+def _csv(batches: Rows) -> Iterator[tuple[bytes, int]]:
+    for rows in batches:
+        text = b"".join(rows)
+        yield text, len(text)
 
 
-def _rows(copy: Copy) -> Iterator[memoryview]:
-    """Rows of a binary COPY: PostgreSQL sends one per message, the header before the first."""
-    for message in copy:
-        row = memoryview(message)
-        if row[:2] == _ONE or row[:2] == _THREE:
-            yield row
-        elif row[:7] == _BINARY_HEADER[:7] and row[len(_BINARY_HEADER) :] != _TRAILER:
-            yield row[len(_BINARY_HEADER) :]
+def _tuples(batches: Rows) -> Iterator[list[memoryview]]:
+    """Rows of a binary COPY, which has a header before the first one and a trailer after the last."""
+    begun = False
+    for rows in batches:
+        if not begun:
+            begun, rows[0] = True, rows[0][len(HEADER) :]
+            if not rows[0]:
+                del rows[0]
+        if rows and rows[-1] == TRAILER:
+            del rows[-1]
+        if rows:
+            yield rows
 
 
-def _documents(copy: Copy) -> Iterator[tuple[bytes, int]]:
-    documents: list[memoryview] = []
-    size = 0
-    for row in _rows(copy):
-        documents.append(row[_ONE_FIELD:])
-        size += len(row)
-        if size >= CHUNK_BYTES:
-            yield b"".join(documents), size
-            documents, size = [], 0
-    if documents:
-        yield b"".join(documents), size
+def _documents(batches: Rows) -> Iterator[tuple[bytes, int]]:
+    for rows in _tuples(batches):
+        text = b"".join([row[_ONE_FIELD:] for row in rows])
+        yield text, len(text)
 
 
-def _entries(copy: Copy) -> Iterator[tuple[list[Entry], int]]:
-    entries: list[Entry] = []
-    size = 0
-    for row in _rows(copy):
-        at = 6 + int.from_bytes(row[2:6], "big")
-        title = str(row[6:at], "utf-8")
-        end = at + 4 + int.from_bytes(row[at : at + 4], "big")
-        name = str(row[at + 4 : end], "ascii")
-        entries.append((f"{slug(title)}-{name}.md" if title else f"{name}.md", row[end + 4 :]))
-        size += len(row)
-        if size >= CHUNK_BYTES:
-            yield entries, size
-            entries, size = [], 0
-    if entries:
-        yield entries, size
+def _entries(batches: Rows) -> Iterator[tuple[list[Entry], int]]:
+    for rows in _tuples(batches):
+        entries: list[Entry] = []
+        for row in rows:
+            at = 6 + int.from_bytes(row[2:6], "big")
+            title = str(row[6:at], "utf-8")
+            end = at + 4 + int.from_bytes(row[at : at + 4], "big")
+            name = str(row[at + 4 : end], "ascii")
+            entries.append((f"{slug(title)}-{name}.md" if title else f"{name}.md", row[end + 4 :]))
+        yield entries, sum(map(len, rows))

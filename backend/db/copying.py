@@ -1,4 +1,4 @@
-"""Rows for ``COPY … FROM STDIN (FORMAT binary)``, encoded by hand.
+"""Rows for ``COPY … FROM STDIN (FORMAT binary)``, encoded by hand; rows of ``COPY … TO STDOUT``, unparsed.
 
 PostgreSQL's binary formats (documentation, "COPY", "Binary Format", and the types' send functions):
 a row is its field count (int16), then per field its length (int32, -1 for null) and its bytes; all
@@ -7,11 +7,15 @@ big-endian. Encoding whole rows here is several times faster than adapting value
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Ready, Wait
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -92,3 +96,67 @@ def copy_rows(connection: psycopg.Connection[Any], statement: str, rows: Iterabl
                 waiting, size = [], 0
         waiting.append(TRAILER)
         copy.write(b"".join(waiting))
+
+
+class CopyOut:
+    """The messages of ``COPY … TO STDOUT``, one a row, about ``most`` bytes of them at a time.
+
+    psycopg's own loop goes through three generators for every row. This one asks libpq, in half the time.
+    ``count`` is the number of rows, once all were read.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], statement: bytes, values: Mapping[str, Any], most: int
+    ) -> None:
+        self._connection, self._statement, self._values = connection, statement, values
+        self._most = most
+        self.count = 0
+
+    def __iter__(self) -> Iterator[list[memoryview]]:
+        with self._connection.cursor() as cursor, cursor.copy(self._statement, self._values):
+            result: PGresult | None = None
+            while result is None:
+                rows, result = self._connection.wait(_next_rows(self._connection.pgconn, self._most))
+                if rows:
+                    yield rows
+            self.count = result.command_tuples or 0
+
+
+def _next_rows(
+    pgconn: PGconn, most: int
+) -> Generator[Wait, Ready | int, tuple[list[memoryview], PGresult | None]]:
+    """Rows, and the statement's result where these are the last ones. Yields to wait for the socket."""
+    rows: list[memoryview] = []
+    size = 0
+    take, add = pgconn.get_copy_data, rows.append
+    while size < most:
+        length, data = take(1)
+        if length > 0:
+            add(data)
+            size += length
+        elif length == 0:
+            yield from _more(pgconn)
+        else:
+            return rows, (yield from _result(pgconn))
+    return rows, None
+
+
+def _result(pgconn: PGconn) -> Generator[Wait, Ready | int, PGresult]:
+    """How the statement ended. Raises what PostgreSQL said when it did not end well."""
+    found: PGresult | None = None
+    while True:
+        while pgconn.is_busy():
+            yield from _more(pgconn)
+        result = pgconn.get_result()
+        if result is None:
+            break
+        found = result
+    if found is None or found.status != ExecStatus.COMMAND_OK:
+        raise psycopg.OperationalError("COPY ended early") if found is None else error_from_result(found)
+    return found
+
+
+def _more(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:
+    while not (yield Wait.R):
+        continue
+    pgconn.consume_input()

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Property tests at their length; servers' folders, of hundreds of files each, in memory where there is much."""
+    """Property tests at their length; servers' folders, of hundreds of files, in memory where it is large."""
     settings.load_profile("long" if config.getoption("--long") else "short")
     memory = Path("/dev/shm")
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_BYTES < _available():
