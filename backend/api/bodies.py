@@ -162,7 +162,10 @@ async def received(request: Request, settings: Settings, most: int) -> AsyncIter
     while True:
         left = min(settings.body_idle_timeout_seconds, end - time.monotonic())
         try:
-            chunk = await asyncio.wait_for(stream.__anext__(), max(0.0, left))
+            if left <= 0:  # what is there already would be read all the same
+                raise TimeoutError
+            async with asyncio.timeout(left):  # wait_for would make a task for every chunk
+                chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:

@@ -10,7 +10,7 @@ C code objects to, go to ``json_walk``, which is exact and knows where it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +52,19 @@ class _Suspicious(Exception):
     """Something the exact way must look at."""
 
 
-def parse_envelope(body: bytes, *, cards_key: str | None = _CARDS) -> Envelope:
+def parse_envelope(
+    body: bytes,
+    *,
+    cards_key: str | None = _CARDS,
+    told_apart: Callable[[list[bytes]], None] = lambda _: None,
+) -> Envelope:
     """Take a request body apart, strictly.
 
     Args:
         cards_key: the member whose elements stay bytes; ``errors`` (an errors file sent back) is taken in
             its place when it is missing. ``None``: decode everything.
+        told_apart: called with the elements before they are checked, which takes longer than telling them
+            apart. They are those of the answer, if there is one and it has the same list.
 
     Raises:
         MalformedBody: not JSON, with line and column (1-based, in characters).
@@ -65,7 +72,7 @@ def parse_envelope(body: bytes, *, cards_key: str | None = _CARDS) -> Envelope:
     """
     if cards_key is not None:
         try:
-            return _quick_envelope(body, cards_key)
+            return _quick_envelope(body, cards_key, told_apart)
         except (_Suspicious, ValueError, RecursionError):
             pass
     arrays = () if cards_key is None else (cards_key, _ERRORS)
@@ -146,24 +153,26 @@ def elements_of(body: bytes) -> list[bytes] | None:
         return walk(decoded_text(body), (None,))[1].get(None)
 
 
-def _quick_envelope(body: bytes, cards_key: str) -> Envelope:
+def _quick_envelope(
+    body: bytes, cards_key: str, told_apart: Callable[[list[bytes]], None] = lambda _: None
+) -> Envelope:
     """The envelope, if C code finds nothing wrong with it.
 
     Raises:
         _Suspicious, ValueError: the exact way must look at it.
     """
-    if _hides_members(body):
-        raise _Suspicious
-    members = _raw_members(body)
+    members = {key: bytes(raw) for key, raw in _raw_members(body).items()}
     name = cards_key if cards_key in members or _ERRORS not in members else _ERRORS
     cards: list[bytes] | None = None
     fields: dict[str, Any] = {}
+    if members.get(name, b"")[:1] == b"[":
+        cards = [bytes(element) for element in _raw_elements(members[name])]
+        told_apart(cards)
+    if _hides_members(body):
+        raise _Suspicious
     left = sum(window.count(_MEMBER) for window in _windows(body)) - len(members)
-    for key, raw in members.items():
-        text = bytes(raw)
-        if key == name and text[:1] == b"[":
-            cards = [bytes(element) for element in _raw_elements(text)]
-        else:
+    for key, text in members.items():
+        if key != name or cards is None:
             left -= _written_members([text], MAX_DEPTH - 1)
             fields[key] = walk(decoded_text(text))[0]  # exact, and small beside the cards
     if not _have_members(cards or [], left, MAX_DEPTH - 2):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,7 @@ else:
 
 LEVEL = 1  # 3 : 1 on cards; higher levels cost more than they save
 _PIECE_BYTES = 64 * 1024
+_encoders = ThreadPoolExecutor(2, thread_name_prefix="encode")  # its threads are begun when there is work
 
 
 class RecordLike(Protocol):
@@ -61,12 +63,21 @@ class Sizes:
 
 
 class Cut:
-    """Records cut into even parts. Where is known at once; each part is encoded when it is asked for."""
+    """Records cut into even parts. Where is known at once; each part is encoded when it is asked for.
+
+    After ``begin`` they are encoded in a thread: zstd lets go of Python's lock, so that it costs no time
+    while this thread does something else.
+    """
 
     def __init__(self, records: list[bytes], sizes: Sizes) -> None:
-        self._records = records
+        self.records = records
         self.item_count = len(records)
         self._bounds = list(_bounds(records, sizes))
+        self._begun: list[Future[bytes]] = []
+
+    def begin(self) -> None:
+        """Begin to encode the parts."""
+        self._begun = [_encoders.submit(encode, self.records[start:end]) for start, end in self._bounds]
 
     def __len__(self) -> int:
         """Number of parts."""
@@ -74,7 +85,8 @@ class Cut:
 
     def __iter__(self) -> Iterator[Part]:
         for number, (start, end) in enumerate(self._bounds):
-            yield Part(number, start, end - start, encode(self._records[start:end]))
+            done = self._begun[number].result() if self._begun else encode(self.records[start:end])
+            yield Part(number, start, end - start, done)
 
 
 def cut(records: list[bytes], sizes: Sizes) -> Cut:

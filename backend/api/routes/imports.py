@@ -85,7 +85,14 @@ def media_type_of(request: Request) -> str:
 
 def _import_json(request: Post, body: bytes, query: dict[str, str]) -> JSONResponse:
     settings = get_settings()
-    envelope = parse_envelope(body)
+    begun: list[parts.Cut] = []
+
+    def begin(cards: list[bytes]) -> None:
+        if len(cards) <= settings.max_cards_per_request:
+            begun.append(parts.cut(cards, sizes(settings)))
+            begun[0].begin()
+
+    envelope = parse_envelope(body, told_apart=begin)
     if not envelope.cards:
         if envelope.cards is None and envelope.fields.get("cards") is not None:
             checked(schemas.ImportBody, envelope.fields)  # says what is wrong with it
@@ -95,7 +102,8 @@ def _import_json(request: Post, body: bytes, query: dict[str, str]) -> JSONRespo
     fields = {name: value for name, value in envelope.fields.items() if name not in ("cards", "errors")}
     asked = checked_query(schemas.ImportOptions, query).model_dump(exclude_unset=True)
     options = checked(schemas.ImportOptions, {**asked, **fields}).model_dump()
-    staged = parts.cut(envelope.cards, sizes(settings))
+    checked_ones = bool(begun) and begun[0].records is envelope.cards
+    staged = begun[0] if checked_ones else parts.cut(envelope.cards, sizes(settings))
     return start(request, _submission(request, options, staged, "cards"))
 
 

@@ -135,3 +135,13 @@ def test_usual_records_are_strict_with_code_in_their_texts_too() -> None:
     quoting = json.dumps({"body": '{"a":1,"a":2}'}).encode()
     for records in ([plain], [plain, nested], [plain, quoting, nested], []):
         assert are_strict(records)
+
+
+def test_elements_are_told_apart_before_they_are_checked() -> None:
+    seen: list[list[bytes]] = []
+    found = parse_envelope(b'{"cards":[{"a":1}, 2]}', told_apart=seen.append)
+    assert seen == [[b'{"a":1}', b"2"]]
+    assert found.cards is seen[0]
+    with pytest.raises(MalformedBody, match="a name occurs twice"):
+        parse_envelope(b'{"cards":[{"a":1,"a":2}]}', told_apart=seen.append)
+    assert seen[1:] == [[b'{"a":1,"a":2}']]

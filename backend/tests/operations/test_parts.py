@@ -25,3 +25,12 @@ def test_a_payload_that_ends_early_is_no_part() -> None:
     whole = parts.encode([bytes([n]) * 60_000 for n in range(100)])
     with pytest.raises(EOFError):
         parts.decode(whole[: len(whole) // 2])
+
+
+def test_parts_begun_beforehand_are_the_same() -> None:
+    records = [b'{"n":%d}' % n for n in range(1_000)]
+    sizes = parts.Sizes(smallest=10, largest=300, wanted=2, max_bytes=1_000_000)
+    begun = parts.cut(records, sizes)
+    begun.begin()
+    assert list(begun) == list(parts.cut(records, sizes))
+    assert len(begun) == 4
