@@ -69,15 +69,23 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._open.set)
 
     def close(self) -> None:
-        """Stop listening, reset what is open."""
-        self._loop.call_soon_threadsafe(self._server.close)
-        self.cut()
+        """Stop listening, reset what is open, wait until everything has ended."""
+        self.mend()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self._loop)
         return future.result(10)
+
+    async def _end(self) -> None:
+        self._server.close()
+        await self._cut()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=5)
 
     async def _cut(self) -> int:
         pairs = list(self._pairs)
