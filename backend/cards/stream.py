@@ -23,7 +23,7 @@ from backend.db.copying import HEADER, TRAILER, CopyOut
 
 RANGE_CARDS = 5_000
 CHUNK_BYTES = 256 * 1024
-AHEAD_BYTES = 1024 * 1024  # what one connection may be ahead of the file being written
+AHEAD_BYTES = 384 * 1024  # what one connection may be ahead of the file being written
 # COPY in binary sends a text value as it is, whatever is in it: field count, then length and bytes per field.
 _ONE_FIELD = 6
 
