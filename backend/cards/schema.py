@@ -94,6 +94,8 @@ def read_cards(raws: Sequence[bytes]) -> list[CardIn | CardProblem]:
         if _NUL in together:
             raise ValueError
         cards = _decode_all(together)
+        if len(cards) != len(raws):
+            raise ValueError
     except ValueError:  # msgspec's errors are
         return [read_card(raw) for raw in raws]
     return [card if _is_clean(card, raw) else read_card(raw) for card, raw in zip(cards, raws, strict=True)]

@@ -143,6 +143,12 @@ def test_many_are_read_as_one_by_one(cards: list[dict[str, Any]]) -> None:
     assert read_cards(raws) == [read_card(raw) for raw in raws]
 
 
+def test_a_record_that_is_two_is_none() -> None:
+    good = json.dumps(PLAIN).encode()
+    found = read_cards([good, good + b"," + good])
+    assert [type(one) for one in found] == [CardIn, CardProblem]
+
+
 def test_one_bad_record_among_many_fails_alone() -> None:
     good = json.dumps(PLAIN).encode()
     found = read_cards([good, b"5", good, b'{"title":"t"}'])
