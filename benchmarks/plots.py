@@ -48,14 +48,16 @@ def _lines(axes: Any, own: Sequence[Measurement]) -> None:
     """Cards a second, as medians: ours as one line, the other side's as another."""
     places = list(range(len(own)))[::-1]
     sides = (("the other side", _LIMIT, "limit"), ("ours", _OURS, "ours"))
+    low, high = float("inf"), 0.0
     for label, color, name in sides:
         rates = [one.cards / median(getattr(one, name)) for one in own]
         axes.plot(rates, places, color=color, marker="o", linewidth=2, label=_label(label, own))
+        low, high = min(low, *rates), max(high, *rates)
     names = [one.name if _one_side(own) else f"{one.name} / {one.against}" for one in own]
     axes.set_yticks(places, names)
     axes.set_xscale("log")
     for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        which(lambda rate, _: f"{rate:,.0f}")
+        which(lambda rate, _: f"{rate:,.0f}" if high < 10 * low or f"{rate:.0f}"[0] in "125" else "")
     axes.tick_params(axis="x", which="both", labelsize=7, rotation=45)
     axes.set_xlabel("cards a second (median, logarithmic)")
     axes.grid(axis="x", alpha=0.3)
