@@ -119,14 +119,10 @@ def test_a_bomb_is_refused_within_a_second_in_flat_memory(
     finally:
         tracemalloc.stop()
     assert peak < MOST_MEMORY
-    took = []
-    for _ in range(3):  # a shared machine may let this process wait: its own work counts, at its quickest
-        began = time.perf_counter(), time.process_time()
-        answer = service.http.post(f"/bulk/import{query}", content=data, headers=headers)
-        took.append(min(time.perf_counter() - began[0], time.process_time() - began[1]))
-        if took[-1] < MOST_SECONDS:
-            break
-    seconds = min(took)
+    began = time.perf_counter(), time.process_time()
+    answer = service.http.post(f"/bulk/import{query}", content=data, headers=headers)
+    # A shared machine may let this process wait; its own work counts then.
+    seconds = min(time.perf_counter() - began[0], time.process_time() - began[1])
     assert answer.status_code in statuses, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert seconds < MOST_SECONDS
