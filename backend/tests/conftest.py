@@ -18,6 +18,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -33,7 +34,6 @@ from backend.embedded.redis import EmbeddedRedis
 from backend.embedded.tuning import THROWAWAY
 from backend.tests.support.stack import Stack
 
-settings.register_profile("short", max_examples=40)
 settings.register_profile("long", max_examples=1_000)
 _STACKS = {"faults", "embedded", "benchmarks", "docs", "performance", "security", "scripts"}
 _MEMORY_BYTES = 8 * 1024**3
@@ -45,16 +45,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Property tests at their length; servers' folders, of hundreds of files, in memory where it is large."""
-    settings.load_profile("long" if config.getoption("--long") else "short")
+    """Servers' folders, of hundreds of files, in memory where it is large; long property tests if asked."""
+    if config.getoption("--long"):
+        settings.load_profile("long")
     memory = Path("/dev/shm")
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_BYTES < _available():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def _available() -> int:
-    """Bytes of memory that are free or can be freed."""
-    return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+    """Bytes of memory that are free or can be freed; 0 where that is not told."""
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -386,7 +386,7 @@ def test_any_order_of_steps_keeps_the_books(postgres_url, template_database, tmp
         run_state_machine_as_test(
             Engine,
             settings=settings(
-                max_examples=400 if long else 8,
+                max_examples=400 if long else 12,
                 stateful_step_count=60 if long else 40,
                 deadline=None,
                 print_blob=True,
