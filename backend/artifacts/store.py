@@ -30,7 +30,7 @@ from backend.core.settings import Settings, get_settings
 
 SIDECAR = ".sha256"
 PART_BYTES = 5 * 1024 * 1024  # one multipart part: the least that S3 takes; it takes 10,000 of them
-_LOCAL_PART_BYTES = 512 * 1024
+_LOCAL_PART_BYTES = 512 * 1024  # a folder takes parts of any size, and memory holds a few of them
 READ_BYTES = 1024 * 1024  # one piece of a download
 _PARTS_IN_FLIGHT = 2
 _MAX_KEY = 512

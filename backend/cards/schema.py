@@ -84,7 +84,7 @@ _decode_all = msgspec.json.Decoder(list[CardIn]).decode
 
 
 def read_cards(raws: Sequence[bytes]) -> list[CardIn | CardProblem]:
-    """``read_card`` of each record, in a third of the time where they are good, which most are.
+    """``read_card`` of each record, quicker where all of them are good: they are decoded together.
 
     Args:
         raws: records as for ``read_card``; as many as may be in memory twice.
@@ -98,7 +98,7 @@ def read_cards(raws: Sequence[bytes]) -> list[CardIn | CardProblem]:
             raise ValueError
     except ValueError:  # msgspec's errors are
         return [read_card(raw) for raw in raws]
-    return [card if _is_clean(card, raw) else read_card(raw) for card, raw in zip(cards, raws, strict=True)]
+    return [card if _tidy(card, raw) else read_card(raw) for card, raw in zip(cards, raws, strict=True)]
 
 
 def read_card(raw: bytes) -> CardIn | CardProblem:
@@ -115,11 +115,11 @@ def read_card(raw: bytes) -> CardIn | CardProblem:
         card = _decode(raw)
     except msgspec.MsgspecError:
         return _diagnose(raw)
-    return card if _NUL not in raw and _is_clean(card, raw) else _diagnose(raw, card)
+    return card if _NUL not in raw and _tidy(card, raw) else _diagnose(raw, card)
 
 
-def _is_clean(card: CardIn, raw: bytes) -> bool:
-    """Whether the decoded card needs no second look; small things are put right."""
+def _tidy(card: CardIn, raw: bytes) -> bool:
+    """Put level and platform as they are stored. Whether that was all: the card needs no closer look."""
     level, url, when, metadata = card.privacy_level, card.source_url, card.created_at, card.metadata
     if level not in PRIVACY_LEVELS:
         level = card.privacy_level = level.upper()

@@ -21,8 +21,8 @@ else:
 
 GZIP_LEVEL = 1
 ZSTD_LEVEL = 1
-WORKERS = 2
-ZSTD_WORKERS = 1  # three times as fast as PostgreSQL formats; each more is 4 MB
+GZIP_WORKERS = 2
+ZSTD_WORKERS = 1  # beside the thread that reads; it keeps up with two connections
 _PIECE_BYTES = 512 * 1024
 _JOB_BYTES = 512 * 1024
 # Magic, deflate, no flags, no time (equal input, equal output), fastest algorithm, unknown system.
@@ -68,7 +68,9 @@ def zstd_chunks(
     yield compressor.flush()
 
 
-def gzip_chunks(chunks: Iterable[bytes], level: int = GZIP_LEVEL, workers: int = WORKERS) -> Iterator[bytes]:
+def gzip_chunks(
+    chunks: Iterable[bytes], level: int = GZIP_LEVEL, workers: int = GZIP_WORKERS
+) -> Iterator[bytes]:
     """One gzip member (RFC 1952), its pieces deflated side by side."""
     crc = size = 0
     waiting: deque[Future[bytes]] = deque()
