@@ -15,6 +15,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from backend.db.arrays import uuid_array
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -30,10 +32,9 @@ class Target:
 
     @property
     def values(self) -> dict[str, Any]:
-        # Sorted, so that two deletions of the same cards lock them in the same order. A literal, because
-        # adapting them one by one takes longer than finding them.
+        # Sorted, so that two deletions of the same cards lock them in the same order.
         if self.ids is not None:
-            return {"ids": "{" + ",".join(sorted(map(str, self.ids))) + "}"}
+            return {"ids": uuid_array(sorted(map(str, self.ids)))}
         return {"first": self.first, "last": self.last}
 
 

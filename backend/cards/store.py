@@ -14,6 +14,7 @@ from backend.cards.rules import fingerprint, slug
 from backend.cards.schema import CardIn, metadata_bytes
 from backend.core.ids import short_card
 from backend.db import copying as c
+from backend.db.arrays import text_array, uuid_array
 from backend.db.session import driver
 
 _COLUMNS = (
@@ -159,8 +160,7 @@ _UPDATE = text(
 
 def find_same(connection: Connection, owner: UUID, keys: Sequence[bytes]) -> dict[bytes, UUID]:
     """The oldest living card of the owner for each fingerprint that has one."""
-    literal = "{" + ",".join(key.hex() for key in keys) + "}"
-    found = connection.execute(_SAME, {"owner": owner, "keys": literal})
+    found = connection.execute(_SAME, {"owner": owner, "keys": uuid_array(key.hex() for key in keys)})
     return {row.fingerprint.bytes: row.id for row in found}
 
 
@@ -177,7 +177,7 @@ def update(connection: Connection, owner: UUID, changes: Sequence[tuple[UUID, Ro
         "bodies": [card.body for card in cards],
         "categories": [card.category for card in cards],
         "levels": [card.privacy_level for card in cards],
-        "tags": [array_literal(card.tags or []) for card in cards],
+        "tags": [text_array(card.tags or []) for card in cards],
         "platforms": [card.source_platform for card in cards],
         "urls": [card.source_url for card in cards],
         "metadata": [metadata_bytes(card).decode() for card in cards],
@@ -185,9 +185,3 @@ def update(connection: Connection, owner: UUID, changes: Sequence[tuple[UUID, Ro
         "published": [row.published_url for _, row in changes],
     }
     return connection.execute(_UPDATE, values).rowcount
-
-
-def array_literal(values: Sequence[str]) -> str:
-    """A text[] literal; ``unnest`` would flatten an array of arrays."""
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"

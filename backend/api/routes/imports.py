@@ -85,14 +85,15 @@ def media_type_of(request: Request) -> str:
 
 def _import_json(request: Post, body: bytes, query: dict[str, str]) -> JSONResponse:
     settings = get_settings()
-    begun: list[parts.Cut] = []
+    staged: parts.Cut | None = None
 
-    def begin(cards: list[bytes]) -> None:
+    def stage(cards: list[bytes]) -> None:
+        nonlocal staged
         if len(cards) <= settings.max_cards_per_request:
-            begun.append(parts.cut(cards, sizes(settings)))
-            begun[0].begin()
+            staged = parts.cut(cards, sizes(settings))
+            staged.begin()
 
-    envelope = parse_envelope(body, told_apart=begin)
+    envelope = parse_envelope(body, told_apart=stage)
     if not envelope.cards:
         if envelope.cards is None and envelope.fields.get("cards") is not None:
             checked(schemas.ImportBody, envelope.fields)  # says what is wrong with it
@@ -102,8 +103,8 @@ def _import_json(request: Post, body: bytes, query: dict[str, str]) -> JSONRespo
     fields = {name: value for name, value in envelope.fields.items() if name not in ("cards", "errors")}
     asked = checked_query(schemas.ImportOptions, query).model_dump(exclude_unset=True)
     options = checked(schemas.ImportOptions, {**asked, **fields}).model_dump()
-    checked_ones = bool(begun) and begun[0].records is envelope.cards
-    staged = begun[0] if checked_ones else parts.cut(envelope.cards, sizes(settings))
+    if staged is None or staged.records is not envelope.cards:  # they had to be told apart another way
+        staged = parts.cut(envelope.cards, sizes(settings))
     return start(request, _submission(request, options, staged, "cards"))
 
 

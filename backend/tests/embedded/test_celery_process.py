@@ -1,0 +1,18 @@
+"""Workers and the clock of the embedded stack carry no more than they need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_no_plug_in_of_celerys_command_line_is_loaded() -> None:
+    code = (
+        "import sys, backend.embedded.celery_process as started\n"
+        "assert sorted(started.COMMANDS) == ['beat', 'worker']\n"
+        "print(*{'flower', 'tornado'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == []
