@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +32,7 @@ else:
 ENCODINGS = ("gzip", "zstd")
 _FREE_BYTES = 1024 * 1024  # decoded bytes before the ratio is looked at
 _STEP_BYTES = 256 * 1024
+_WRITE_BYTES = 512 * 1024
 
 
 async def read_json(request: Request) -> bytes:
@@ -117,14 +118,15 @@ async def spool(request: Request) -> Upload:
                 if encoding is not None:
                     raise UnsupportedMedia("A multipart form cannot have a Content-Encoding; its file can")
                 reader = FormReader(request.headers["content-type"])
-                async for chunk in chunks:
-                    await run_in_threadpool(_write, file, digest, reader.feed(chunk))
+                async for batch in _batches(chunks):
+                    parts = [part for chunk in batch for part in reader.feed(chunk)]
+                    await run_in_threadpool(_write, file, digest, parts)
                 form = reader.finish()
                 return Upload(
                     path, form.media_type, form.content_encoding, form.file_name, digest.digest(), form.fields
                 )
-            async for chunk in chunks:
-                await run_in_threadpool(_write, file, digest, [chunk])
+            async for batch in _batches(chunks):
+                await run_in_threadpool(_write, file, digest, batch)
         return Upload(path, media_type, encoding, None, digest.digest())
     except BaseException:
         path.unlink(missing_ok=True)
@@ -179,10 +181,18 @@ async def received(request: Request, settings: Settings, most: int) -> AsyncIter
             yield chunk
 
 
-class _Stream(Protocol):
-    def feed(self, data: bytes, most: int) -> bytes: ...
-    @property
-    def done(self) -> bool: ...
+async def _batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Chunks some at a time: going to a thread and back costs more than writing one of them."""
+    waiting: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= _WRITE_BYTES:
+            yield waiting
+            waiting, size = [], 0
+    if waiting:
+        yield waiting
 
 
 class _Decoder:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
 import psycopg
+
+# The engine would load it when it is made, in every child of a worker: before the fork they share it.
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 
 from backend.core.errors import Unavailable
@@ -130,6 +133,12 @@ def connection_lost(error: BaseException) -> bool:
         return False
     state = original.sqlstate
     return state is None or state[:2] == "08" or state in {"57P01", "57P02", "57P03"}
+
+
+def load_libraries() -> None:
+    """Connect once, if PostgreSQL is there: what that loads, 3 MB, is shared by whom this process forks."""
+    with suppress(psycopg.Error):
+        psycopg.connect(get_settings().libpq_url, connect_timeout=2).close()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from backend.core.failpoints import hit
 from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
-from backend.operations import ending, idempotency, outcomes, parts, store
+from backend.operations import ending, idempotency, news, outcomes, parts, store
 from backend.operations.finishing import finish
 from backend.operations.idempotency import Answer, Repeatable
 from backend.operations.parts import Part
@@ -76,13 +76,16 @@ def cancel(
         connection.execute(_CANCEL, {"id": operation_id})
         ending.cancel_waiting_parts(connection, operation_id)
         totals = store.totals(connection, operation_id)
-        if not totals.pending_parts:
+        over = not totals.pending_parts
+        if over:
             finish(connection, operation, totals)
         answer = answer_of(connection)
         if request is not None:
             idempotency.record(connection, caller.owner, request, answer)
         hit("cancel.before_commit")
     hit("cancel.after_commit")
+    if over:
+        news.announce(operation_id)
     return answer
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from backend.core.failpoints import hit
 from backend.db.session import autocommit, unit_of_work
 from backend.ledger import rewards
-from backend.operations import attempts, store
+from backend.operations import attempts, news, store
 from backend.operations.state import CANCELLED_ERROR, State, Totals, outcome
 from backend.operations.store import ItemError, Operation
 
@@ -61,6 +61,7 @@ def finish_if_over(operation_id: UUID) -> bool:
         finish(connection, operation, totals)
         hit("finish.before_commit")
     hit("finish.after_commit")
+    news.announce(operation_id)
     return True
 
 

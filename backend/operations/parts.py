@@ -107,20 +107,39 @@ def _bounds(records: list[bytes], sizes: Sizes) -> Iterator[tuple[int, int]]:
 
 
 def cut_stream(records: Iterable[RecordLike], sizes: Sizes) -> Iterator[Part]:
-    """Cut a stream of unknown length into growing parts, holding one part in memory at a time."""
+    """Cut a stream of unknown length into growing parts.
+
+    Two parts are in memory at a time: one is encoded in a thread while the next is read.
+    """
     raws: list[bytes] = []
     rows: list[int] = []
     number = first = weight = 0
+    begun: _Begun | None = None
     for record in records:
         raws.append(record.raw)
         rows.append(record.row or 0)
         weight += len(record.raw)
         if len(raws) >= sizes.growing(first) or weight >= sizes.max_bytes:
-            yield Part(number, first, len(raws), encode(raws, rows))
+            if begun is not None:
+                yield begun.part()
+            begun = _Begun(number, first, len(raws), _encoders.submit(encode, raws, rows))
             number, first, weight = number + 1, first + len(raws), 0
             raws, rows = [], []
+    if begun is not None:
+        yield begun.part()
     if raws:
         yield Part(number, first, len(raws), encode(raws, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    number: int
+    first_index: int
+    item_count: int
+    payload: Future[bytes]
+
+    def part(self) -> Part:
+        return Part(self.number, self.first_index, self.item_count, self.payload.result())
 
 
 def cut_range(total: int, sizes: Sizes) -> Iterator[Part]:

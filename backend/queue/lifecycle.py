@@ -50,6 +50,11 @@ def _name(sender: Any = None, **_: Any) -> None:
     _incarnation = uuid4()
 
 
+@worker_init.connect
+def _load(**_: Any) -> None:
+    session.load_libraries()
+
+
 @worker_process_init.connect
 def _start_child(**_: Any) -> None:
     die_with_parent(parent=os.getppid())

@@ -16,3 +16,18 @@ def test_no_plug_in_of_celerys_command_line_is_loaded() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == []
+
+
+def test_what_prints_in_colours_is_not_loaded() -> None:
+    code = (
+        "import sys, backend.embedded.celery_process as started\n"
+        "started.COMMANDS['worker'].main = lambda *_, **__: started.app.loader.import_default_modules()\n"
+        "started.main(['worker'])\n"
+        "import backend.core.logging\n"
+        "assert 'backend.operations.runner' in sys.modules\n"
+        "print(*(name for name in ('rich.console', 'attr') if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == []
