@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ import typer
 from backend.cli import render
 from backend.cli.connection import connected
 from backend.cli.failures import AsJson, UsageProblem
+from backend.cli.importing import FileFormat
 
 if TYPE_CHECKING:
     from backend.client.sync import Client
@@ -22,10 +23,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The operation's id.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many a table shows; --json and files have all.")]
 
 
-class ErrorsFormat(StrEnum):
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
+_BY_EXTENSION = {"md": FileFormat.MARKDOWN, **{one.value: one for one in FileFormat}}
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +35,7 @@ def register(app: typer.Typer) -> None:
 def errors(
     task_id: Id,
     file_format: Annotated[
-        ErrorsFormat | None,
+        FileFormat | None,
         typer.Option("--format", help="As a file of this format. [default: by -o's name]"),
     ] = None,
     output: Annotated[
@@ -50,6 +48,8 @@ def errors(
     with connected() as client:
         if as_json and (output is not None or file_format is not None):
             raise UsageProblem("--json is a document on standard output; leave --format and -o out.")
+        if file_format is FileFormat.ZIP and output in (None, "-") and sys.stdout.isatty():
+            raise UsageProblem("A terminal cannot show this. Say -o FILE.")
         if as_json:
             render.streamed_document("errors", (one.raw for one in client.errors(task_id)))
         elif output is not None or file_format is not None:
@@ -64,12 +64,11 @@ def errors(
             _mention_more(found, limit, f"extrophi errors {task_id} -o failed.ndjson")
 
 
-def _format_of(output: str) -> ErrorsFormat:
-    extension = Path(output).suffix.lower().removeprefix(".")
-    return ErrorsFormat(extension) if extension in set(ErrorsFormat) else ErrorsFormat.NDJSON
+def _format_of(output: str) -> FileFormat:
+    return _BY_EXTENSION.get(Path(output).suffix.lower().removeprefix("."), FileFormat.NDJSON)
 
 
-def _write(client: Client, task_id: str, file_format: ErrorsFormat, output: str) -> None:
+def _write(client: Client, task_id: str, file_format: FileFormat, output: str) -> None:
     if output != "-":
         client.download_errors(task_id, output, format=file_format.value)
         render.say(f"Mend it and import it again: extrophi import {output}")

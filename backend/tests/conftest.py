@@ -63,7 +63,7 @@ def _available() -> int:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores: tests wait about as much as they compute."""
+    """One more than there are cores: tests wait for servers to start, and a quarter of the time is left."""
     return (os.cpu_count() or 1) + 1
 
 

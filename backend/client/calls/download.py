@@ -49,7 +49,10 @@ def download(
 
 
 def download_errors(
-    task_id: Id, to: str | os.PathLike[str], *, format: Literal["json", "ndjson", "csv"] | str = "ndjson"
+    task_id: Id,
+    to: str | os.PathLike[str],
+    *,
+    format: Literal["json", "ndjson", "csv", "markdown", "zip"] | str = "ndjson",
 ) -> Flow[Downloaded]:
     """Download the failed items as a file that can be mended and imported again; ``to`` as there."""
     path = f"/bulk/operations/{quote(str(task_id), safe='')}/errors"

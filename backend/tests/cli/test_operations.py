@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -69,14 +70,23 @@ def test_failed_cards_are_listed_with_their_reasons(run, failed):
     assert errors[0]["card"]["title"] == "Bad"
 
 
-@pytest.mark.parametrize("name", ["failed.csv", "failed.ndjson", "failed.json"])
+@pytest.mark.parametrize(
+    "name", ["failed.csv", "failed.ndjson", "failed.json", "failed.md", "failed.markdown", "failed.zip"]
+)
 def test_the_file_of_failed_cards_can_be_mended_and_imported(run, failed, name):
     assert run("errors", failed, "-o", name).status == 0
     path = Path(name)
     if name == "failed.csv":
         assert [row["title"] for row in csv.DictReader(path.open())] == ["Bad", "Worse"]
-    mended = path.read_text().replace("SECRET", "IDEAS")
-    path.write_text(mended)
+    if name == "failed.zip":
+        with ZipFile(path) as archive:
+            notes = {one: archive.read(one) for one in archive.namelist()}
+        assert len(notes) == 2
+        with ZipFile(path, "w") as archive:
+            for one, note in notes.items():
+                archive.writestr(one, note.replace(b"SECRET", b"IDEAS"))
+    else:
+        path.write_text(path.read_text().replace("SECRET", "IDEAS"))
     again = run("import", name, "--json").document
     assert (again["result"]["cards_imported"], again["result"]["cards_failed"]) == (1, 1)
 
