@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -37,10 +38,9 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
-        self._watcher: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None  # there while anybody waits
         self._news = asyncio.Event()
         self._newest = 0.0  # when the last one came to wait, on the loop's clock
-        self._heard = False  # whether ends are announced to us
 
     async def wait(self, operation_id: UUID, seconds: float) -> None:
         """Return when the operation is over or the time is; the caller then reads the status."""
@@ -61,13 +61,10 @@ class Waiters:
                 if not events:
                     self._waiting.pop(operation_id, None)
 
-    def _is_over(self, operation_id: UUID) -> None:
-        for event in self._waiting.pop(operation_id, ()):
-            event.set()
-
     async def _watch(self) -> None:
         """Look into PostgreSQL, and listen, while anybody waits."""
-        listener = asyncio.create_task(self._listen())
+        listener = _Listener(self._is_over, self._news.set)
+        task = asyncio.create_task(listener.listen())
         try:
             while self._waiting:
                 self._news.clear()
@@ -79,24 +76,43 @@ class Waiters:
                     self._is_over(operation_id)
                 # Who is new is looked after soon, everybody else at the next tick.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), self._tick())
+                    await asyncio.wait_for(self._news.wait(), self._tick(listener.hears))
                     await asyncio.sleep(_SHORTEST_TICK_SECONDS)
         finally:
-            await _end(listener)
+            self._watcher = None  # at once: who comes while the listener ends needs a watcher of his own
+            await _end(task)
 
-    def _tick(self) -> float:
-        if self._heard:
+    def _is_over(self, operation_id: UUID) -> None:
+        for event in self._waiting.pop(operation_id, ()):
+            event.set()
+        if not self._waiting:
+            self._news.set()
+
+    def _tick(self, heard: bool) -> float:
+        if heard:
             return HEARD_TICK_SECONDS
         waited = asyncio.get_running_loop().time() - self._newest
         return min(_LONGEST_TICK_SECONDS, max(_SHORTEST_TICK_SECONDS, waited * _LATE))
 
-    async def _listen(self) -> None:
-        """Wake those whose operation is announced. Until cancelled, whatever becomes of Redis."""
+
+class _Listener:
+    """Hears what workers announce.
+
+    Args:
+        is_over: called with each operation that is said to be over.
+        look: called when there is a reason to look into PostgreSQL: what ended before was not heard.
+    """
+
+    def __init__(self, is_over: Callable[[UUID], None], look: Callable[[], None]) -> None:
+        self.hears = False
+        self._is_over = is_over
+        self._look = look
+
+    async def listen(self) -> None:
+        """Until cancelled, whatever becomes of Redis."""
         while True:
-            try:
+            with suppress(Exception):  # Redis is away, or refuses: ticks are short meanwhile
                 await self._hear()
-            except Exception:  # Redis is away, or refuses: ticks are short meanwhile
-                self._heard = False
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _hear(self) -> None:
@@ -106,14 +122,12 @@ class Waiters:
             try:
                 async for message in ends.listen():
                     if message["type"] == "subscribe":
-                        self._heard = True
-                        self._news.set()  # one more look: for what ended before
+                        self.hears = True
+                        self._look()
                     else:
                         self._is_over(UUID(message["data"].decode()))
-                        if not self._waiting:
-                            self._news.set()
             finally:
-                self._heard = False
+                self.hears = False
 
 
 async def _end(task: asyncio.Task[None]) -> None:

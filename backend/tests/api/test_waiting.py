@@ -143,6 +143,27 @@ def test_the_time_over_nobody_listens_any_more(engine, redis_url):
     await_listeners(redis_url, 0)
 
 
+def test_who_comes_while_the_last_listener_ends_is_answered_too(engine, monkeypatch):
+    really = waiting._end
+
+    async def late(task: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.5)
+        await really(task)
+
+    monkeypatch.setattr(waiting, "_end", late)
+    operation = engine.imports([card(0)])
+    engine.run()
+
+    async def one_after_another() -> None:
+        for pause in (0, 0.1, 0.2, 0.01):
+            await waiting.until_over(operation, 20)
+            await asyncio.sleep(pause)
+
+    began = time.monotonic()
+    asyncio.run(one_after_another())
+    assert time.monotonic() - began < 15
+
+
 def test_a_listener_ends_wherever_it_is(engine, redis_url):
     """redis-py swallows a cancellation that comes while it connects."""
     operation = engine.imports([card(0)])
