@@ -116,7 +116,7 @@ class Chaos:
             pids = world.pids(whom)
             killed = bool(pids) and world.kill(pids[int(draw * len(pids))])
             if killed and whom in ("redis", "postgres"):
-                self._after(2 * draw, world.tend)
+                self._after(2 * draw, lambda: self._start_again(whom))
             return killed
         if what == "stop":
             pids = world.pids(whom)
@@ -137,6 +137,14 @@ class Chaos:
             proxy.swallow()
         self._after(1 + 3 * draw, proxy.mend)
         return True
+
+    def _start_again(self, name: str) -> None:
+        """Once it is really gone: a server that was killed a moment ago may take another one to end."""
+        child = getattr(self._world, name).child
+        if child.ended() is None:
+            self._after(0.1, lambda: self._start_again(name))
+        else:
+            child.start()
 
     def _stop(self, pid: int) -> bool:
         try:
