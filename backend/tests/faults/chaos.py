@@ -65,6 +65,7 @@ class Chaos:
         self._numbers = itertools.count()
         self._next = self._look = self._last = time.monotonic()
         self._done = 0
+        self._down: dict[str, float] = {}  # servers, and until when they are to stay down if they are
         self.happened: Counter[str] = Counter()
         self.plan: list[tuple[str, float]] = []  # every fault drawn, with its draw
 
@@ -77,6 +78,7 @@ class Chaos:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             heapq.heappop(self._later)[2]()
+        self._tend(now)
         if now >= self._next and self._moved(now):
             self._last = now
             self._next = now + self._random.uniform(0.2, 1.8) * self._pace
@@ -106,7 +108,10 @@ class Chaos:
             heapq.heappop(self._later)[2]()
         for proxy in (self._world.redis_proxy, self._world.postgres_proxy):
             proxy.mend()
-        self._world.tend()
+        self._down.clear()
+        for _ in range(40):
+            self._tend(time.monotonic())
+            time.sleep(0.05)
 
     def _do(self, name: str, draw: float) -> bool:
         """Whether it happened (there may be nobody to kill just now)."""
@@ -116,7 +121,7 @@ class Chaos:
             pids = world.pids(whom)
             killed = bool(pids) and world.kill(pids[int(draw * len(pids))])
             if killed and whom in ("redis", "postgres"):
-                self._after(2 * draw, lambda: self._start_again(whom))
+                self._down[whom] = time.monotonic() + 2 * draw
             return killed
         if what == "stop":
             pids = world.pids(whom)
@@ -138,13 +143,13 @@ class Chaos:
         self._after(1 + 3 * draw, proxy.mend)
         return True
 
-    def _start_again(self, name: str) -> None:
-        """Once it is really gone: a server that was killed a moment ago may take another one to end."""
-        child = getattr(self._world, name).child
-        if child.ended() is None:
-            self._after(0.1, lambda: self._start_again(name))
-        else:
-            child.start()
+    def _tend(self, now: float) -> None:
+        """Start what is down again, and again: PostgreSQL refuses while one process of the last one lives."""
+        for name in ("redis", "postgres"):
+            child = getattr(self._world, name).child
+            if now >= self._down.get(name, 0.0) and child.ended() is not None:
+                child.start()
+                self._down[name] = now + 0.5
 
     def _stop(self, pid: int) -> bool:
         try:

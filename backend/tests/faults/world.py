@@ -158,12 +158,6 @@ class World:
             return False
         return True
 
-    def tend(self) -> None:
-        """Start PostgreSQL and Redis again when they have died."""
-        for server in (self.postgres, self.redis):
-            if server.child.ended() is not None:
-                server.child.start()
-
     def stop_redis(self) -> None:
         self.redis.child.kill()
 
