@@ -12,6 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from backend.core.errors import Unavailable
+
 MOST_STARTS = 20  # excused or not
 
 _START = text(
@@ -25,7 +27,8 @@ _START = text(
     )
     INSERT INTO operation_part_attempts AS a
         (operation_id, part_no, attempts, starts, node, incarnation, last_started_at)
-    VALUES (:operation, :part, 1, 1, :node, :incarnation, clock_timestamp())
+    SELECT id, :part, 1, 1, :node, :incarnation, clock_timestamp()
+    FROM operations WHERE id = :operation AND finished_at IS NULL
     ON CONFLICT (operation_id, part_no) DO UPDATE SET attempts = a.attempts + 1, starts = a.starts + 1,
         node = excluded.node, incarnation = excluded.incarnation, last_started_at = excluded.last_started_at
     RETURNING attempts, starts
@@ -80,6 +83,10 @@ def start(connection: Connection, worker: Worker, owner: UUID, operation: UUID, 
 
     Returns:
         Attempts that count against the part, and starts altogether; this one included in both.
+
+    Raises:
+        Unavailable: the operation is over. The part's lock was lost with its connection, and others have
+            run it while this process stood still.
     """
     values = {
         "owner": owner,
@@ -88,7 +95,9 @@ def start(connection: Connection, worker: Worker, owner: UUID, operation: UUID, 
         "node": worker.node,
         "incarnation": worker.incarnation,
     }
-    row = connection.execute(_START, values).one()
+    row = connection.execute(_START, values).one_or_none()
+    if row is None:
+        raise Unavailable("The operation is over; the connection that held its part is gone")
     return row.attempts, row.starts
 
 

@@ -302,3 +302,34 @@ def test_a_worker_excuses_only_what_its_own_earlier_starts_had_begun(engine: Eng
         attempts.start(connection, other, engine.owner, task, 0)
         assert attempts.excuse_earlier(connection, Worker("worker1@host", new_id())) == 0
         assert attempts.excuse_earlier(connection, Worker("worker2@host", new_id())) == 1
+
+
+def test_a_start_after_the_end_is_not_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker stands still with a part, its connection goes, others run the part: then it goes on."""
+    task = engine.imports([card(0)])
+    really, begun = attempts.start, threading.Event()
+    others_are_done = threading.Event()
+
+    def late(connection: Any, worker: Worker, *which: Any) -> tuple[int, int]:
+        if worker.node == "slow@localhost":
+            begun.set()
+            assert others_are_done.wait(30)
+        return really(connection, worker, *which)
+
+    monkeypatch.setattr(attempts, "start", late)
+    slow = Engine(engine.owner, "slow@localhost")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(slow.run)
+        assert begun.wait(30)
+        with autocommit() as connection:  # of all that hold a lock on a part: there is one
+            ended = connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'relation' AND granted "
+                "AND relation = 'operation_parts'::regclass AND pid <> pg_backend_pid() "
+                "AND mode = 'RowShareLock'"
+            ).all()
+        assert len(ended) == 1
+        engine.run()
+        assert state_of(engine, task) == "SUCCESS"
+        others_are_done.set()
+        running.result(30)
+    assert audited(engine) == []
