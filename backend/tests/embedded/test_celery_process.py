@@ -12,10 +12,7 @@ def test_no_plug_in_of_celerys_command_line_is_loaded() -> None:
         "assert sorted(started.COMMANDS) == ['beat', 'worker']\n"
         "print(*{'flower', 'tornado'} & set(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.split() == []
+    assert printed(code) == []
 
 
 def test_what_prints_in_colours_is_not_loaded() -> None:
@@ -27,7 +24,10 @@ def test_what_prints_in_colours_is_not_loaded() -> None:
         "assert 'backend.operations.runner' in sys.modules\n"
         "print(*(name for name in ('rich.console', 'attr') if name in sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.split() == []
+    assert printed(code) == []
+
+
+def printed(code: str) -> list[str]:
+    """The words that a Python of its own prints."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()

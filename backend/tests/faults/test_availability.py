@@ -173,8 +173,6 @@ def test_the_small_import_of_one_owner_does_not_wait_for_the_large_ones_of_anoth
     large.close()
     middle, slowest = percentile(alone, 0.5), max(beside)
     print(f"alone {middle:.3f} s, beside {percentile(beside, 0.5):.3f} s, at most {slowest:.3f} s; {before}")
-    if all(over):
-        print(large.accepted)
     assert not all(over), "the large ones were over too soon for this to say anything"
     # A worker child that was just choosing begins one more; the next it chooses is the small one.
     assert max(before) <= CHILDREN
