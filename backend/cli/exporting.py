@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,8 @@ import typer
 from backend.cli import following, render
 from backend.cli.connection import connected
 from backend.cli.failures import AsJson, UsageProblem
+from backend.cli.formats import Compression, FileFormat, refuse_terminal
 from backend.cli.ids import read_ids
-from backend.cli.importing import Compression, FileFormat
 
 if TYPE_CHECKING:
     from backend.client.models import Status
@@ -55,8 +54,8 @@ def export(
     """
     if output == "-" and as_json:
         raise UsageProblem("--json and -o - both want standard output.")
-    if output == "-" and wait and sys.stdout.isatty() and (compression or file_format is FileFormat.ZIP):
-        raise UsageProblem("A terminal cannot show this. Say -o FILE.")
+    if output == "-" and wait:
+        refuse_terminal(file_format, compression)
     with connected() as client:
         operation = client.export(
             format=file_format.value,

@@ -12,18 +12,11 @@ import typer
 from backend.cli import following, render
 from backend.cli.connection import connected
 from backend.cli.failures import FAILED, AsJson, UsageProblem
+from backend.cli.formats import Compression, FileFormat
 
 if TYPE_CHECKING:
     from backend.client.models import FileOptions
     from backend.client.sync import Client
-
-
-class FileFormat(StrEnum):
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
-    MARKDOWN = "markdown"
-    ZIP = "zip"
 
 
 class OnDuplicate(StrEnum):
@@ -36,11 +29,6 @@ class OnDuplicate(StrEnum):
 class ErrorPolicy(StrEnum):
     REJECT_FAILED_ROWS = "reject_failed_rows"
     REJECT_EVERYTHING = "reject_everything"
-
-
-class Compression(StrEnum):
-    GZIP = "gzip"
-    ZSTD = "zstd"
 
 
 def register(app: typer.Typer) -> None:

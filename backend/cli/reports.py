@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from itertools import islice
@@ -14,16 +13,13 @@ import typer
 from backend.cli import render
 from backend.cli.connection import connected
 from backend.cli.failures import AsJson, UsageProblem
-from backend.cli.importing import FileFormat
+from backend.cli.formats import FileFormat, of_name, refuse_terminal
 
 if TYPE_CHECKING:
     from backend.client.sync import Client
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The operation's id.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many a table shows; --json and files have all.")]
-
-
-_BY_EXTENSION = {"md": FileFormat.MARKDOWN, **{one.value: one for one in FileFormat}}
 
 
 def register(app: typer.Typer) -> None:
@@ -48,12 +44,10 @@ def errors(
     with connected() as client:
         if as_json and (output is not None or file_format is not None):
             raise UsageProblem("--json is a document on standard output; leave --format and -o out.")
-        if file_format is FileFormat.ZIP and output in (None, "-") and sys.stdout.isatty():
-            raise UsageProblem("A terminal cannot show this. Say -o FILE.")
         if as_json:
             render.streamed_document("errors", (one.raw for one in client.errors(task_id)))
         elif output is not None or file_format is not None:
-            _write(client, task_id, file_format or _format_of(output or "-"), output or "-")
+            _write(client, task_id, file_format or of_name(output or "-") or FileFormat.NDJSON, output or "-")
         else:
             found = list(islice(client.errors(task_id), limit + 1))
             rows = [
@@ -64,15 +58,12 @@ def errors(
             _mention_more(found, limit, f"extrophi errors {task_id} -o failed.ndjson")
 
 
-def _format_of(output: str) -> FileFormat:
-    return _BY_EXTENSION.get(Path(output).suffix.lower().removeprefix("."), FileFormat.NDJSON)
-
-
 def _write(client: Client, task_id: str, file_format: FileFormat, output: str) -> None:
     if output != "-":
         client.download_errors(task_id, output, format=file_format.value)
         render.say(f"Mend it and import it again: extrophi import {output}")
         return
+    refuse_terminal(file_format)
     with tempfile.TemporaryDirectory(prefix="extrophi-") as folder:
         path = Path(folder, "errors")
         client.download_errors(task_id, path, format=file_format.value)
