@@ -32,6 +32,7 @@ from backend.db import migrate, session
 from backend.embedded.postgres import EmbeddedPostgres
 from backend.embedded.redis import EmbeddedRedis
 from backend.embedded.tuning import THROWAWAY
+from backend.tests.faults import books
 from backend.tests.support.stack import Stack
 
 settings.register_profile("long", max_examples=1_000)
@@ -62,6 +63,7 @@ def _available() -> int:
     return 0
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores: tests wait for servers to start, and a quarter of the time is left."""
     return (os.cpu_count() or 1) + 1
@@ -171,10 +173,12 @@ def owner(database: str) -> uuid.UUID:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One running stack for this test process. Tests leave it healthy, each makes its own users."""
+    """One running stack for this test process. Tests leave it healthy and its books adding up, each makes
+    its own users."""
     running = Stack(tmp_path_factory.mktemp("stack") / "data", "--workers", "1")
     try:
         yield running.wait_ready()
+        assert books.violations(running.database_url) == []
     finally:
         running.stop()
 

@@ -8,7 +8,7 @@ from benchmarks import cpu, deleting, exporting, importing
 from benchmarks.figures import Figure, Measurement, WrongCount
 from benchmarks.measure import Side, alternate
 from benchmarks.options import Options
-from benchmarks.servers import Database, RunningStack
+from benchmarks.servers import Database
 
 TINY = Options(cards=20, rounds=1, against=())
 
@@ -42,8 +42,7 @@ def test_deletes(database):
     assert found == ["soft delete", "hard delete", "hard delete, beside a bare DELETE"]
 
 
-def test_imports_over_http_with_memory_and_status_calls(stack):
-    running = RunningStack(stack)
+def test_imports_over_http_with_memory_and_status_calls(running):
     found = [*importing.posted(running, 4, TINY), *importing.from_file(running, 4, TINY)]
     names(found)
     compared = [one.name for one in found if isinstance(one, Measurement)]
@@ -54,8 +53,7 @@ def test_imports_over_http_with_memory_and_status_calls(stack):
     assert spent == ["import: API", "import: workers", "import: PostgreSQL", "raw COPY: PostgreSQL"]
 
 
-def test_processor_time_is_that_of_the_stacks_processes_and_their_ended_children(stack):
-    running = RunningStack(stack)
+def test_processor_time_is_that_of_the_stacks_processes_and_their_ended_children(running):
     burn = "DO $$ DECLARE until timestamptz := clock_timestamp() + interval '400 ms'; BEGIN "
     burn += "WHILE clock_timestamp() < until LOOP END LOOP; END $$"
     rounds = []
@@ -66,10 +64,10 @@ def test_processor_time_is_that_of_the_stacks_processes_and_their_ended_children
     assert found["burn: PostgreSQL"] > 0.01
 
 
-def test_exports_over_http_with_memory(stack, monkeypatch):
+def test_exports_over_http_with_memory(running, monkeypatch):
     # Every format goes through run_export above; the way over HTTP is the same for all of them.
     monkeypatch.setattr(exporting, "GOALS", {name: exporting.GOALS[name] for name in ("csv", "zip")})
-    found = list(exporting.on_stack(RunningStack(stack), TINY))
+    found = list(exporting.on_stack(running, TINY))
     assert len([one for one in found if isinstance(one, Measurement)]) == 6
     assert [one.unit for one in found if isinstance(one, Figure)] == ["MB"] * 3
     names(found)

@@ -16,7 +16,7 @@ from benchmarks.figures import WrongCount
 from benchmarks.filling import LARGEST_OPERATION, Filling
 from benchmarks.options import Options
 from benchmarks.rows import Cards
-from benchmarks.servers import Database, RunningStack
+from benchmarks.servers import Database
 
 TINY = Options(cards=20, rounds=1, against=())
 
@@ -80,9 +80,9 @@ def test_sizes_are_told_for_the_table_its_indexes_and_payloads(here, monkeypatch
     assert all(one.value > 0 for one in found if one.name.startswith(("cards", "pk", "ix")))
 
 
-def test_many_callers_make_every_card_and_no_error(stack):
+def test_many_callers_make_every_card_and_no_error(running):
     scene = Scene("3 owners, 10 pollers", 3, 2, 10, again_seconds=0.1)
-    found = {one.name: one.value for one in concurrency.play(RunningStack(stack), scene, TINY)}
+    found = {one.name: one.value for one in concurrency.play(running, scene, TINY)}
     assert found[f"{scene.name}: errors"] == 0
     assert found[f"{scene.name}: told of the end, p99"] > 0
     assert found[f"{scene.name}: status, p50"] > 0
