@@ -12,7 +12,7 @@ from benchmarks.servers import RunningStack
 
 @pytest.fixture
 def running(stack: Stack) -> Iterator[RunningStack]:
-    """Emptied afterwards: a raw COPY's cards have no awards, and other tests verify the books of this stack."""
+    """Emptied afterwards: a raw COPY's cards have no awards, and other tests verify this stack's books."""
     benchmarked = RunningStack(stack)
     yield benchmarked
     benchmarked.empty()
