@@ -98,10 +98,16 @@ def test_a_text_seen_in_pieces_shows_what_it_shows_as_a_whole(pieces: list[bytes
             seen = list(strict_json._windows(text))
         except strict_json._Suspicious:
             return  # nowhere to cut: the exact way looks at it
-        hidden = strict_json._hides_members(text)
     assert b"".join(seen) == text
-    assert strict_json._hides_members(text) == hidden
-    assert sum(piece.count(b'":') for piece in seen) == text.count(b'":')
+    assert marks(*seen) == marks(text)
+
+
+def marks(*texts: bytes) -> int | None:
+    """How many members they show, or ``None`` where some may be hidden."""
+    try:
+        return sum(map(strict_json._marked, texts))
+    except strict_json._Suspicious:
+        return None
 
 
 def test_a_large_body_in_any_script_goes_the_quick_way() -> None:
@@ -145,3 +151,63 @@ def test_elements_are_told_apart_before_they_are_checked() -> None:
     with pytest.raises(MalformedBody, match="a name occurs twice"):
         parse_envelope(b'{"cards":[{"a":1,"a":2}]}', told_apart=seen.append)
     assert seen[1:] == [[b'{"a":1,"a":2}']]
+
+
+_NAMES = st.sampled_from(
+    [rb'"a"', rb'"metadata"', rb'"\u0061"', rb'"a\":"', rb'"a\u0022:"', rb'"a\u003a"', rb'"cards"', b'""']
+)
+_SPACES = st.sampled_from([b"", b"", b"", b" ", b"\n\t "])
+_SCALARS = st.sampled_from(
+    [b"1", b"null", b"1e999", rb'"\":"', rb'" :"', rb'"\u0022:"', rb'"\ud800"', b'"[["']
+)
+
+
+def _objects(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    members = st.tuples(_NAMES, _SPACES, st.just(b":"), _SPACES, values).map(b"".join)
+    return st.lists(members, max_size=4).map(lambda some: b"{" + b",".join(some) + b"}")
+
+
+def _arrays(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    deep = st.sampled_from([1, 1, 2, 58, 60, 61, 62, 63, 64])
+    some = st.lists(values, max_size=3).map(b",".join)
+    return st.tuples(some, deep).map(lambda made: b"[" * made[1] + made[0] + b"]" * made[1])
+
+
+_RECORDS = _objects(st.recursive(_SCALARS, lambda inner: _objects(inner) | _arrays(inner), max_leaves=8))
+
+
+@settings(max_examples=400, deadline=None)
+@given(records=st.lists(_RECORDS, min_size=1, max_size=20))
+def test_what_is_quickly_found_good_is_good_exactly(records: list[bytes]) -> None:
+    refused = [record for record in records if not exactly(record)]
+    assert not (are_strict(records) and refused)
+    body = b'{"cards":[' + b",".join(records) + b"]}"
+    try:
+        quick = strict_json._quick_envelope(body, "cards")
+    except (strict_json._Suspicious, ValueError, RecursionError):
+        return
+    assert exactly(body)
+    assert quick.cards == parse_envelope(body).cards == records
+
+
+@pytest.mark.parametrize("arrays", range(58, 68))
+@pytest.mark.parametrize("around", [b"%b", b'{"a":%b}', b'{"metadata":{"a":%b}}', b'{"a":{"a":{"a":%b}}}'])
+def test_how_deep_is_too_deep_is_the_same_both_ways(around: bytes, arrays: int) -> None:
+    record = around % (b"[" * arrays + b"{}" + b"]" * arrays)
+    assert are_strict([b'{"a":[1]}', record]) == exactly(record)
+    body = b'{"cards":[%b]}' % record
+    try:
+        assert parse_envelope(body).cards == [record]
+    except MalformedBody:
+        assert not exactly(body)
+    else:
+        assert exactly(body)
+
+
+def exactly(text: bytes) -> bool:
+    """Whether the exact way finds nothing wrong."""
+    try:
+        read_value(text)
+    except MalformedBody:
+        return False
+    return True
