@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -56,14 +56,16 @@ class RowBuilder:
         self._now = c.timestamptz(now)
         self._published = c.TRUE + self._now
         self._words = _Encoded(c.text)  # categories, levels, platforms
-        self._tags = _Encoded(lambda tags: c.text_array(list(tags)))
+        tags = _Encoded(c.text)
+        self._tags = _Encoded(lambda names: c.text_array([tags[name] for name in names]))
 
     def build(self, index: int, card: CardIn) -> Row:
         """Apply the publishing rules and encode one card."""
-        return next(self.rows(((index, card),)))
+        return self.rows(((index, card),))[0]
 
-    def rows(self, cards: Iterable[tuple[int, CardIn]]) -> Iterator[Row]:
+    def rows(self, cards: Iterable[tuple[int, CardIn]]) -> list[Row]:
         """Rows of cards with their indexes, in order. A loop over locals: it runs for every card there is."""
+        rows = list[Row]()
         operation, short, base, levels = self._operation, self._short, self._base, self._levels
         head, owner, now, published = self._head, self._owner, self._now, self._published
         words, tags, length, text, join = self._words, self._tags, c.length, c.text, b"".join
@@ -97,7 +99,8 @@ class RowBuilder:
                     c.jsonb(metadata_bytes(card)),
                 )
             )
-            yield Row(index, number, same, card, url, data)
+            rows.append(Row(index, number, same, card, url, data))
+        return rows
 
 
 class _Encoded(dict[Any, bytes]):
@@ -113,9 +116,9 @@ class _Encoded(dict[Any, bytes]):
         return data
 
 
-def insert(connection: Connection, rows: Iterable[Row]) -> None:
+def insert(connection: Connection, batches: Iterable[Sequence[Row]]) -> None:
     """COPY rows into cards as they come, in the caller's transaction. Raises what PostgreSQL raises."""
-    c.copy_rows(driver(connection), _COPY, (row.data for row in rows))
+    c.copy_rows(driver(connection), _COPY, (b"".join([row.data for row in rows]) for rows in batches))
 
 
 # One look-up in (user_id, fingerprint) per key, whatever the planner knows. To one that has not heard of the

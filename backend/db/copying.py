@@ -7,7 +7,7 @@ big-endian. Encoding whole rows here is several times faster than adapting value
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,11 +70,10 @@ def timestamptz(value: datetime | None) -> bytes:
     return b"\x00\x00\x00\x08" + ((value - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True)
 
 
-def text_array(values: list[str] | None) -> bytes:
-    """A one-dimensional text[] field; null becomes the empty array."""
-    if not values:
+def text_array(items: Sequence[bytes]) -> bytes:
+    """A one-dimensional text[] field of encoded text fields."""
+    if not items:
         return EMPTY_TEXT_ARRAY
-    items = [text(value) for value in values]
     body = b"".join(
         (b"\x00\x00\x00\x01\x00\x00\x00\x00", _TEXT_OID, length(len(items)), b"\x00\x00\x00\x01", *items)
     )
@@ -82,15 +81,15 @@ def text_array(values: list[str] | None) -> bytes:
 
 
 def copy_rows(connection: psycopg.Connection[Any], statement: str, rows: Iterable[bytes]) -> None:
-    """Send encoded rows through ``statement`` (``COPY … FROM STDIN (FORMAT binary)``) as they come.
+    """Send encoded rows, some in each piece, through ``COPY … FROM STDIN (FORMAT binary)`` as they come.
 
     What is sent waits in the socket: PostgreSQL stores the first rows while the next ones are being made.
     """
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
         waiting, size = [HEADER], 0
-        for row in rows:
-            waiting.append(row)
-            size += len(row)
+        for some in rows:
+            waiting.append(some)
+            size += len(some)
             if size >= _CHUNK_BYTES:
                 copy.write(b"".join(waiting))
                 waiting, size = [], 0

@@ -62,21 +62,21 @@ class _Import:
         if mode == "create" and self.insert_as_read():
             self.award()
             return self.result
-        rows, changes = list(self.read()), list[Change]()
+        rows, changes = [row for some in self.read() for row in some], list[Change]()
         if mode != "create":
             rows, changes = self.sort_out(mode, rows)
         self.insert(rows)
         self.award(self.update(changes))
         return self.result
 
-    def read(self) -> Iterator[Row]:
+    def read(self) -> Iterator[list[Row]]:
         """The part's cards as rows, some at a time; what is no card fails."""
         first = self.claim.first_index
         for start, end in _batches(self.records):
             records = self.records[start:end]
             plain = self.name == "json" or (self.name == "ndjson" and are_strict(records))
             found = read_cards(records) if plain else [None] * len(records)
-            yield from self.builder.rows(self.good(first + start, records, found))
+            yield self.builder.rows(self.good(first + start, records, found))
 
     def good(
         self, first: int, records: Sequence[bytes], found: Sequence[CardIn | CardProblem | None]
@@ -123,7 +123,7 @@ class _Import:
         return list(new.values()), list(changes.items())
 
     def insert_as_read(self) -> bool:
-        """COPY the cards while they are read, one in memory at a time. Whether PostgreSQL took them all."""
+        """COPY the cards while they are read, some in memory at a time. Whether PostgreSQL took them all."""
         if self.copied(self.read()) is None:
             return True
         self.result = PartResult()
@@ -131,7 +131,8 @@ class _Import:
 
     def insert(self, rows: Sequence[Row]) -> None:
         """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
-        error = self.copied(rows) if rows else None
+        starts = range(0, len(rows), _BATCH_CARDS)
+        error = self.copied(rows[start : start + _BATCH_CARDS] for start in starts) if rows else None
         if error is None:
             return
         if len(rows) == 1:
@@ -141,16 +142,16 @@ class _Import:
         self.insert(rows[:middle])
         self.insert(rows[middle:])
 
-    def copied(self, rows: Iterable[Row]) -> BaseException | None:
+    def copied(self, batches: Iterable[Sequence[Row]]) -> BaseException | None:
         """COPY the rows and count them, or nothing of both: then why PostgreSQL refused."""
         imported = published = 0
 
-        def counted() -> Iterator[Row]:
+        def counted() -> Iterator[Sequence[Row]]:
             nonlocal imported, published
-            for row in rows:
-                imported += 1
-                published += row.published_url is not None
-                yield row
+            for rows in batches:
+                imported += len(rows)
+                published += sum([row.published_url is not None for row in rows])
+                yield rows
 
         try:
             with self.connection.begin_nested():

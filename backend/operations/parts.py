@@ -162,7 +162,7 @@ def decode(payload: bytes) -> tuple[list[bytes], list[int] | None]:
     count, has_rows = _numbers(data.take(8))
     lengths = _numbers(data.take(4 * count))
     rows = _numbers(data.take(4 * count)) if has_rows else None
-    return [data.take(length) for length in lengths], rows
+    return data.cut(lengths), rows
 
 
 class _Unpacked:
@@ -179,10 +179,23 @@ class _Unpacked:
         Raises:
             EOFError: there are fewer.
         """
-        if self._at + size > len(self._data):
-            self._unpack(size)
-        start, self._at = self._at, self._at + size
-        return self._data[start : self._at]
+        return self.cut((size,))[0]
+
+    def cut(self, sizes: Iterable[int]) -> list[bytes]:
+        """The next bytes, cut into pieces of exactly these sizes.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        pieces = []
+        for size in sizes:
+            end = self._at + size
+            if end > len(self._data):
+                self._unpack(size)
+                end = size
+            pieces.append(self._data[self._at : end])
+            self._at = end
+        return pieces
 
     def _unpack(self, size: int) -> None:
         pieces = [self._data[self._at :]]

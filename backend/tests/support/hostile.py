@@ -93,5 +93,5 @@ def insert(owner: UUID, given: list[dict[str, Any]] | list[CardIn], *, part: int
         rows.append(builder.build(index, card))
     for start in range(0, len(rows), part):
         with unit_of_work() as connection:
-            store.insert(connection, rows[start : start + part])
+            store.insert(connection, [rows[start : start + part]])
     return operation
