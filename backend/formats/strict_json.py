@@ -195,8 +195,7 @@ def _shallow_members(texts: Sequence[bytes], depth: int) -> int:
         _Suspicious, ValueError: nested deeper than ``depth``, or no JSON.
     """
     count = 0
-    for start in range(0, len(texts), _AT_ONCE):
-        some = texts[start : start + _AT_ONCE]
+    for some in _a_few(texts):
         values = list(map(orjson.loads, some))
         if b"".join(some).count(b"[") >= depth - 2 or set(map(type, values)) != {dict}:
             if any(map(_nests, some, values, repeat(depth))):
@@ -205,6 +204,16 @@ def _shallow_members(texts: Sequence[bytes], depth: int) -> int:
         count += sum(map(len, values))
         count += sum([len(inner) for one in values if type(inner := one.get("metadata")) is dict])
     return count
+
+
+def _a_few(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Texts that may be decoded at the same time: large ones one by one."""
+    for start in range(0, len(texts), _AT_ONCE):
+        some = texts[start : start + _AT_ONCE]
+        if sum(map(len, some)) <= _WINDOW:
+            yield some
+        else:
+            yield from ([text] for text in some)
 
 
 def _written(text: bytes, depth: int) -> tuple[Any, int]:

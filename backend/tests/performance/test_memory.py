@@ -73,6 +73,18 @@ def test_accepting_ten_thousand_cards_takes_little_more_than_their_text(engine: 
     assert (large - small) / (many - few) <= ACCEPTING
 
 
+def test_large_cards_are_not_decoded_side_by_side():
+    """Decoded, one emoji makes a text four times as large."""
+
+    def accept(count: int) -> tuple[int, int]:
+        card = json.dumps({"title": "t", "body": "x" * 1_000 * KIB + "😀"}, ensure_ascii=False).encode()
+        body = b'{"cards":[' + b",".join([card] * count) + b"]}"
+        return _peak(lambda: parse_envelope(body)), len(body)
+
+    (small, few), (large, many) = accept(4), accept(16)
+    assert (large - small) / (many - few) <= ACCEPTING
+
+
 @pytest.mark.parametrize(("mode", "most"), [("create", WORKING), ("skip", 7), ("update", 11)])
 def test_a_worker_holds_a_part_a_few_times_over(mode, most, engine: Engine, monkeypatch):
     """Measured 2.9, 5.6 and 8.8: records and rows on the way; all rows at once where duplicates are looked
