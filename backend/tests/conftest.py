@@ -32,7 +32,7 @@ from backend.db import migrate, session
 from backend.embedded.postgres import EmbeddedPostgres
 from backend.embedded.redis import EmbeddedRedis
 from backend.embedded.tuning import THROWAWAY
-from backend.tests.faults import books
+from backend.tests.support import books
 from backend.tests.support.stack import Stack
 
 settings.register_profile("long", max_examples=1_000)

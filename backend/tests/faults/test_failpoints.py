@@ -14,8 +14,8 @@ from backend.core.failpoints import NAMES, hit
 from backend.core.settings import get_settings
 from backend.db import session
 from backend.operations import recovery, runner
-from backend.tests.faults import books
 from backend.tests.faults.victim import Request, killed_at
+from backend.tests.support import books
 from backend.tests.support.service import InProcess, get, send
 
 CARDS = 12

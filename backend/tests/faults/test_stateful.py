@@ -34,7 +34,6 @@ from backend.operations.state import FINAL, TRANSITIONS, State
 from backend.operations.store import NewOperation
 from backend.operations.submit import Submission, replay, sizes, submit
 from backend.tests.conftest import _administer, on_database
-from backend.tests.faults import books
 from backend.tests.faults.known import (
     FAILPOINTS,
     KINDS_OF_CARD,
@@ -58,6 +57,7 @@ from backend.tests.faults.machinery import (
     kill,
     surviving,
 )
+from backend.tests.support import books
 
 
 class Engine(Looks, RuleBasedStateMachine):

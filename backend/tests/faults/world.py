@@ -24,8 +24,8 @@ from backend.core.process import is_alive
 from backend.embedded.health import health
 from backend.embedded.postgres import EmbeddedPostgres
 from backend.embedded.redis import EmbeddedRedis
-from backend.tests.faults import books
 from backend.tests.faults.proxy import Proxy
+from backend.tests.support import books
 from backend.tests.support.environment import environment
 from backend.tests.support.stack import Stack
 

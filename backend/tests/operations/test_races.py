@@ -30,7 +30,7 @@ from backend.operations.attempts import Worker
 from backend.operations.idempotency import Answer
 from backend.operations.parts import Part
 from backend.operations.working import Work
-from backend.tests.faults import books
+from backend.tests.support import books
 from backend.tests.support.engine import Engine, card, repeatable
 
 ALL_OR_NOTHING = {"error_policy": "reject_everything"}
