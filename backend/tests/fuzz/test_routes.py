@@ -5,7 +5,6 @@ A short run in ``make test``; ``make fuzz`` (``--long``) sends at least 20,000 c
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -14,7 +13,7 @@ from backend.tests.fuzz.document import load
 from backend.tests.fuzz.tally import TALLY
 from backend.tests.support.service import InProcess
 
-LONG = "--long" in sys.argv
+LONG = settings.get_current_profile_name() == "long"  # in each process of xdist, too
 schema = load()
 
 

@@ -6,7 +6,6 @@ out, finished, cancelled and undone.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -15,7 +14,7 @@ from backend.tests.fuzz.document import load
 from backend.tests.fuzz.tally import TALLY
 from backend.tests.support.service import InProcess
 
-LONG = "--long" in sys.argv
+LONG = settings.get_current_profile_name() == "long"  # in each process of xdist, too
 SCENARIOS, STEPS = (500, 12) if LONG else (10, 10)
 CARD = {"title": "t", "body": "b", "category": "c", "privacy_level": "IDEAS"}
 # What every sequence finds there already, so that links from lists lead somewhere.
