@@ -17,7 +17,7 @@ from backend.api import links, metrics, problems, schemas
 from backend.api.bodies import clean_uploads
 from backend.api.middleware import AroundRequests
 from backend.api.routes import audit, bulk, downloads, imports, keys, operations, pages, system, tokens
-from backend.core import logging
+from backend.core import logging, process
 from backend.core.settings import get_settings
 from backend.db import session
 from backend.queue import dispatch
@@ -63,6 +63,7 @@ def create_app() -> FastAPI:
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     settings = get_settings()
     sys.setswitchinterval(_SWITCH_SECONDS)
+    process.keep_memory()
     logging.configure("api")
     session.configure(
         statement_timeout_seconds=settings.api_statement_timeout_seconds, application="extrophi api"

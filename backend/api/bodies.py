@@ -66,7 +66,7 @@ class Upload:
 
     Attributes:
         fields: further fields of a multipart form: the import's options.
-        sha256: of the bytes in the file.
+        sha256: of the bytes in the file; of none where no Idempotency-Key asks for it.
     """
 
     path: Path
@@ -111,6 +111,7 @@ async def spool(request: Request) -> Upload:
     handle, name = tempfile.mkstemp(prefix="upload-", dir=folder)
     path = Path(name)
     digest = hashlib.sha256()
+    hashed = digest if "idempotency-key" in request.headers else None
     try:
         with os.fdopen(handle, "wb") as file:
             chunks = received(request, settings, settings.max_upload_bytes)
@@ -120,13 +121,13 @@ async def spool(request: Request) -> Upload:
                 reader = FormReader(request.headers["content-type"])
                 async for batch in _batches(chunks):
                     parts = [part for chunk in batch for part in reader.feed(chunk)]
-                    await run_in_threadpool(_write, file, digest, parts)
+                    await run_in_threadpool(_write, file, hashed, parts)
                 form = reader.finish()
                 return Upload(
                     path, form.media_type, form.content_encoding, form.file_name, digest.digest(), form.fields
                 )
             async for batch in _batches(chunks):
-                await run_in_threadpool(_write, file, digest, batch)
+                await run_in_threadpool(_write, file, hashed, batch)
         return Upload(path, media_type, encoding, None, digest.digest())
     except BaseException:
         path.unlink(missing_ok=True)
@@ -250,9 +251,10 @@ class _Decoder:
         return part, rest
 
 
-def _write(file: Any, digest: Any, parts: list[bytes]) -> None:
+def _write(file: Any, digest: Any | None, parts: list[bytes]) -> None:
     for part in parts:
-        digest.update(part)
+        if digest is not None:
+            digest.update(part)
         file.write(part)
 
 

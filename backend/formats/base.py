@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record of a file as it is staged: JSON in its source's own shape, and the line or place it had."""
+class Record(Struct, frozen=True, gc=False):
+    """One record of a file as it is staged: JSON in its source's own shape, and the line or place it had.
+
+    There may be a million of them: a struct of msgspec is made in a fifth of a dataclass's time.
+    """
 
     raw: bytes
     row: int | None

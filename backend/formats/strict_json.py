@@ -1,16 +1,16 @@
 """JSON as RFC 8259 and RFC 7493 (I-JSON) have it: no duplicate names, no BOM, no NaN, no 1e999.
 
 The fast path lets C code do the work, some elements at a time so that memory holds few of them decoded. C
-code does not see names that occur twice, so members are counted: each has a ``":`` in the text, and of those
-with one name only the last is decoded. That counts right where no name or string hides or fakes one (a space
-before the colon, an escaped quote or colon); such texts, and whatever C code objects to, go to
-``json_walk``, which is exact and knows where it is.
+code does not see names that occur twice, so members are counted: each has a colon in the text, behind a quote
+or white space, and of those with one name only the last is decoded. Where strings have such colons too, what
+was decoded is written again and its ``":`` are counted. What is still in doubt (an escaped quote or colon
+could hide one), and whatever C code objects to, goes to ``json_walk``, which is exact and knows where it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from backend.core.errors import FieldError, ValidationFailed
+from backend.core.errors import FieldError, MalformedBody, ValidationFailed
 from backend.formats.json_scanner import MAX_DEPTH, decoded_text
 from backend.formats.json_walk import is_deeper, walk
 
@@ -30,12 +30,14 @@ _marks = re.compile(rb':(?<=":)').findall
 _spaced = re.compile(rb":(?<=[ \t\r\n]:)").search
 _hidden = re.compile(rb'"[ \t\r\n]+:').search
 _escaped = re.compile(rb"\\u00(?:22|3[aA])").search
-_AT_ONCE = 16  # texts looked at together: with a few brackets each they have fewer than the deepest may have
-_WINDOW, _WIDEST = 128 * 1024, 4 * 1024
-_LETTER = rb"a-zA-Z\x80-\xff"
-# In no mark: not around quotes, and before neither a colon nor white space that may lead to one.
-_CUT = re.compile(rb"[,.%b](?=[,.{}\[\]%b])|[ ,](?=[0-9%b])" % (_LETTER, _LETTER, _LETTER))
+_colons = re.compile(rb':(?<=[" \t\r\n]:)').findall  # each member has one, strings may
 _CARDS, _ERRORS = "cards", "errors"
+CARD_DEPTH = MAX_DEPTH - 2  # cards lie in an array in an object
+_OPENINGS = tuple(
+    re.compile(rb'"(%b)"[ \t\r\n]*:[ \t\r\n]*(?=\[)' % name.encode()).search for name in (_CARDS, _ERRORS)
+)
+_AT_ONCE = 16  # texts looked at together: with a few brackets each they have fewer than the deepest may have
+_FEW_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +53,49 @@ class Envelope:
     cards: list[bytes] | None
 
 
-class _Suspicious(Exception):
-    """Something the exact way must look at."""
+class Unsure(Exception):
+    """Something that only the exact way can tell."""
 
 
-def parse_envelope(
-    body: bytes,
-    *,
-    cards_key: str | None = _CARDS,
-    told_apart: Callable[[list[bytes]], None] = lambda _: None,
-) -> Envelope:
-    """Take a request body apart, strictly.
+def quick_envelope(body: bytes) -> Envelope:
+    """A request body taken apart at the speed of C; what is in the cards is not looked at yet.
+
+    Whoever takes them asks ``are_strict`` with ``CARD_DEPTH`` before anything of it lasts.
+
+    Raises:
+        Unsure: the exact way must look at it.
+    """
+    # One array of a known name, and no other behind it. Before it there is no string that could pretend to be
+    # its name, since that takes a backslash, nor its name deeper down, since what stands around it, looked at
+    # exactly and with an empty array for the cards, has to have one there.
+    opening = _OPENINGS[0](body) or _OPENINGS[1](body)
+    if opening is None:
+        raise Unsure
+    start, end = opening.end(), body.rfind(b"]") + 1
+    around = body[:start] + b"[]" + body[end:]
+    if len(around) > _FEW_BYTES or b"\\" in around:
+        raise Unsure
+    try:
+        cards = list(map(bytes, _raw_elements(memoryview(body)[start:end])))
+        fields: dict[str, Any] = walk(decoded_text(around))[0]
+    except (ValueError, RecursionError, MalformedBody):
+        raise Unsure from None
+    if fields.pop(opening[1].decode(), None) != [] or _CARDS in fields:
+        raise Unsure
+    return Envelope(fields, cards)
+
+
+def parse_envelope(body: bytes, *, cards_key: str | None = _CARDS) -> Envelope:
+    """Take a request body apart, strictly and exactly.
 
     Args:
         cards_key: the member whose elements stay bytes; ``errors`` (an errors file sent back) is taken in
             its place when it is missing. ``None``: decode everything.
-        told_apart: called with the elements before they are checked, which takes longer than telling them
-            apart. They are those of the answer, if there is one and it has the same list.
 
     Raises:
         MalformedBody: not JSON, with line and column (1-based, in characters).
         ValidationFailed: JSON, and not an object.
     """
-    if cards_key is not None:
-        try:
-            return _quick_envelope(body, cards_key, told_apart)
-        except (_Suspicious, ValueError, RecursionError):
-            pass
     arrays = () if cards_key is None else (cards_key, _ERRORS)
     value, slices = walk(decoded_text(body), arrays)
     if not isinstance(value, dict):
@@ -88,6 +106,8 @@ def parse_envelope(
         return Envelope(value, None)
     name = cards_key if cards_key in value or _ERRORS not in value else _ERRORS
     fields = {key: member for key, member in value.items() if key != name or name not in slices}
+    if name != _ERRORS and _ERRORS in slices:
+        fields[_ERRORS] = [read_value(element) for element in slices[_ERRORS]]
     return Envelope(fields, slices.get(name))
 
 
@@ -109,17 +129,17 @@ def check(raw: bytes) -> Any:
     try:
         value, count = _written(raw, MAX_DEPTH)
         if count != _marked(raw):
-            raise _Suspicious
-    except (_Suspicious, ValueError, RecursionError):
+            raise Unsure
+    except (Unsure, ValueError, RecursionError):
         return read_value(raw)
     return value
 
 
-def are_strict(raws: Sequence[bytes]) -> bool:
+def are_strict(raws: Sequence[bytes], depth: int = MAX_DEPTH) -> bool:
     """Whether each of these is JSON and nothing is wrong with it; ``False`` where that is not told fast."""
     try:
-        return _have_members(raws, _marked(b",".join(raws)), MAX_DEPTH)
-    except (_Suspicious, ValueError, RecursionError):
+        return all(_all_members(some, depth) for some in _a_few(raws))
+    except (Unsure, ValueError, RecursionError):
         return False
 
 
@@ -146,71 +166,39 @@ def elements_of(body: bytes) -> list[bytes] | None:
             return parse_envelope(body).cards
         except ValidationFailed:
             return None
-    # One way for both: an array becomes an envelope's. The place of an error is told in the text as sent.
     try:
-        return _quick_envelope(b'{"cards":' + body + b"}", _CARDS).cards
-    except (_Suspicious, ValueError, RecursionError):
-        return walk(decoded_text(body), (None,))[1].get(None)
+        cards = list(map(bytes, _raw_elements(body)))
+        if are_strict(cards, MAX_DEPTH - 1):
+            return cards
+    except (ValueError, RecursionError):
+        pass
+    return walk(decoded_text(body), (None,))[1].get(None)
 
 
-def _quick_envelope(
-    body: bytes, cards_key: str, told_apart: Callable[[list[bytes]], None] = lambda _: None
-) -> Envelope:
-    """The envelope, if C code finds nothing wrong with it.
-
-    Raises:
-        _Suspicious, ValueError: the exact way must look at it.
-    """
-    members = {key: bytes(raw) for key, raw in _raw_members(body).items()}
-    name = cards_key if cards_key in members or _ERRORS not in members else _ERRORS
-    cards: list[bytes] | None = None
-    fields: dict[str, Any] = {}
-    if members.get(name, b"")[:1] == b"[":
-        cards = [bytes(element) for element in _raw_elements(members[name])]
-        told_apart(cards)
-    left = sum(map(_marked, _windows(body))) - len(members)
-    for key, text in members.items():
-        if key != name or cards is None:
-            left -= _written(text, MAX_DEPTH - 1)[1]
-            fields[key] = walk(decoded_text(text))[0]  # exact, and small beside the cards
-    if not _have_members(cards or [], left, MAX_DEPTH - 2):
-        raise _Suspicious
-    return Envelope(fields, cards)
-
-
-def _have_members(texts: Sequence[bytes], marks: int, depth: int) -> bool:
-    """Whether no member was dropped when the texts, which have so many ``":`` in them, are decoded.
+def _all_members(texts: Sequence[bytes], depth: int) -> bool:
+    """Whether no member was dropped when the texts, a few of them, are decoded.
 
     Raises:
-        _Suspicious, ValueError: nested deeper than ``depth``, or no JSON.
+        Unsure, ValueError: nested deeper than ``depth``, or no JSON.
     """
-    # No string of theirs has a ``":`` in it, usually: counting is quicker than writing them again.
-    return _shallow_members(texts, depth) == marks or sum(_written(text, depth)[1] for text in texts) == marks
-
-
-def _shallow_members(texts: Sequence[bytes], depth: int) -> int:
-    """How many members the objects have, and their ``metadata``: all that cards have, and never more.
-
-    Raises:
-        _Suspicious, ValueError: nested deeper than ``depth``, or no JSON.
-    """
-    count = 0
-    for some in _a_few(texts):
-        values = list(map(orjson.loads, some))
-        if b"".join(some).count(b"[") >= depth - 2 or set(map(type, values)) != {dict}:
-            if any(map(_nests, some, values, repeat(depth))):
-                raise _Suspicious
-            values = [value for value in values if isinstance(value, dict)]
-        count += sum(map(len, values))
-        count += sum([len(inner) for one in values if type(inner := one.get("metadata")) is dict])
-    return count
+    joined = b",".join(texts)
+    values = list(map(orjson.loads, texts))
+    if joined.count(b"[") >= depth - 2 or set(map(type, values)) != {dict}:
+        if any(map(_nests, texts, values, repeat(depth))):
+            raise Unsure
+        values = [value for value in values if isinstance(value, dict)]
+    # All that cards have, and never more than there are: their members, and those of their metadata.
+    count = sum(map(len, values))
+    count += sum([len(inner) for one in values if type(inner := one.get("metadata")) is dict])
+    # No string of theirs has such a colon in it, usually: counting is quicker than writing them again.
+    return len(_colons(joined)) == count or sum(_written(text, depth)[1] for text in texts) == _marked(joined)
 
 
 def _a_few(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Texts that may be decoded at the same time: large ones one by one."""
     for start in range(0, len(texts), _AT_ONCE):
         some = texts[start : start + _AT_ONCE]
-        if sum(map(len, some)) <= _WINDOW:
+        if sum(map(len, some)) <= _FEW_BYTES:
             yield some
         else:
             yield from ([text] for text in some)
@@ -220,12 +208,12 @@ def _written(text: bytes, depth: int) -> tuple[Any, int]:
     """The decoded text, and how many ``":`` there are once it is written again.
 
     Raises:
-        _Suspicious, ValueError: nested deeper than ``depth``, or no JSON; or it has escapes that are written
+        Unsure, ValueError: nested deeper than ``depth``, or no JSON; or it has escapes that are written
             as what they stand for.
     """
     value = orjson.loads(text)
     if _nests(text, value, depth) or _escaped(text):  # first: what nests too deep cannot be written
-        raise _Suspicious
+        raise Unsure
     return value, orjson.dumps(value).count(_MEMBER)
 
 
@@ -238,24 +226,8 @@ def _marked(text: bytes) -> int:
     """How many ``":`` there are in it.
 
     Raises:
-        _Suspicious: white space stands between a name and its colon, or seems to.
+        Unsure: white space stands between a name and its colon, or seems to.
     """
     if _spaced(text) and _hidden(text):
-        raise _Suspicious
+        raise Unsure
     return len(_marks(text))
-
-
-def _windows(text: bytes) -> Iterator[bytes]:
-    """A text piece by piece, never cut inside what is looked for: other threads get their turns meanwhile.
-
-    Raises:
-        _Suspicious: there is no place to cut.
-    """
-    start = 0
-    while len(text) - start > _WINDOW:
-        cut = _CUT.search(text, start + _WINDOW, start + _WINDOW + _WIDEST)
-        if cut is None:
-            raise _Suspicious
-        yield text[start : cut.end()]
-        start = cut.end()
-    yield text[start:]

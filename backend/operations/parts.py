@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 if sys.version_info >= (3, 14):
@@ -22,7 +24,10 @@ else:
 
 LEVEL = 1  # 3 : 1 on cards; higher levels cost more than they save
 _PIECE_BYTES = 64 * 1024
-_encoders = ThreadPoolExecutor(2, thread_name_prefix="encode")  # its threads are begun when there is work
+_AHEAD = 2
+_encoders = ThreadPoolExecutor(
+    _AHEAD, thread_name_prefix="encode"
+)  # its threads are begun when there is work
 
 
 class RecordLike(Protocol):
@@ -65,33 +70,46 @@ class Sizes:
 class Cut:
     """Records cut into even parts. Where is known at once; each part is encoded when it is asked for.
 
-    After ``begin`` they are encoded in a thread: zstd lets go of Python's lock, so that it costs no time
-    while this thread does something else.
+    With a ``check``, which is called with the records of each part and raises before the last one is through,
+    a part is encoded in a thread meanwhile: zstd lets go of Python's lock, so that it costs no time.
     """
 
-    def __init__(self, records: list[bytes], sizes: Sizes) -> None:
-        self.records = records
+    def __init__(
+        self, records: list[bytes], sizes: Sizes, check: Callable[[Sequence[bytes]], None] | None = None
+    ) -> None:
         self.item_count = len(records)
+        self._records, self._check = records, check
         self._bounds = list(_bounds(records, sizes))
-        self._begun: list[Future[bytes]] = []
-
-    def begin(self) -> None:
-        """Begin to encode the parts."""
-        self._begun = [_encoders.submit(encode, self.records[start:end]) for start, end in self._bounds]
 
     def __len__(self) -> int:
         """Number of parts."""
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[Part]:
-        for number, (start, end) in enumerate(self._bounds):
-            done = self._begun[number].result() if self._begun else encode(self.records[start:end])
-            yield Part(number, start, end - start, done)
+        cut = (self._records[start:end] for start, end in self._bounds)
+        encoded = map(encode, cut) if self._check is None else self._checked(self._check, list(cut))
+        for number, ((start, end), payload) in enumerate(zip(self._bounds, encoded, strict=True)):
+            yield Part(number, start, end - start, payload)
+
+    def _checked(
+        self, check: Callable[[Sequence[bytes]], None], cut: Sequence[list[bytes]]
+    ) -> Iterator[bytes]:
+        """The last part is looked into after it was given out: PostgreSQL has its hands full with it then."""
+        if not cut:
+            return
+        payload = _encoders.submit(encode, cut[0])
+        for records, following in pairwise(cut):
+            after = _encoders.submit(encode, following)
+            check(records)
+            yield payload.result()
+            payload = after
+        yield payload.result()
+        check(cut[-1])
 
 
-def cut(records: list[bytes], sizes: Sizes) -> Cut:
+def cut(records: list[bytes], sizes: Sizes, check: Callable[[Sequence[bytes]], None] | None = None) -> Cut:
     """Cut a list of known length into even parts."""
-    return Cut(records, sizes)
+    return Cut(records, sizes, check)
 
 
 def _bounds(records: list[bytes], sizes: Sizes) -> Iterator[tuple[int, int]]:
@@ -109,24 +127,26 @@ def _bounds(records: list[bytes], sizes: Sizes) -> Iterator[tuple[int, int]]:
 def cut_stream(records: Iterable[RecordLike], sizes: Sizes) -> Iterator[Part]:
     """Cut a stream of unknown length into growing parts.
 
-    Two parts are in memory at a time: one is encoded in a thread while the next is read.
+    Three parts are in memory at a time: two are encoded in threads while the next one is read.
     """
     raws: list[bytes] = []
     rows: list[int] = []
     number = first = weight = 0
-    begun: _Begun | None = None
+    begun: deque[_Begun] = deque()
+    wanted, most = sizes.growing(first), sizes.max_bytes
     for record in records:
-        raws.append(record.raw)
+        raw = record.raw
+        raws.append(raw)
         rows.append(record.row or 0)
-        weight += len(record.raw)
-        if len(raws) >= sizes.growing(first) or weight >= sizes.max_bytes:
-            if begun is not None:
-                yield begun.part()
-            begun = _Begun(number, first, len(raws), _encoders.submit(encode, raws, rows))
+        weight += len(raw)
+        if len(raws) >= wanted or weight >= most:
+            if len(begun) == _AHEAD:
+                yield begun.popleft().part()
+            begun.append(_Begun(number, first, len(raws), _encoders.submit(encode, raws, rows)))
             number, first, weight = number + 1, first + len(raws), 0
             raws, rows = [], []
-    if begun is not None:
-        yield begun.part()
+            wanted = sizes.growing(first)
+    yield from (one.part() for one in begun)
     if raws:
         yield Part(number, first, len(raws), encode(raws, rows))
 

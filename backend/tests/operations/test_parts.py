@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,10 +29,24 @@ def test_a_payload_that_ends_early_is_no_part() -> None:
         parts.decode(whole[: len(whole) // 2])
 
 
-def test_parts_begun_beforehand_are_the_same() -> None:
+def test_parts_whose_records_are_looked_into_are_the_same() -> None:
     records = [b'{"n":%d}' % n for n in range(1_000)]
     sizes = parts.Sizes(smallest=10, largest=300, wanted=2, max_bytes=1_000_000)
-    begun = parts.cut(records, sizes)
-    begun.begin()
-    assert list(begun) == list(parts.cut(records, sizes))
-    assert len(begun) == 4
+    seen: list[bytes] = []
+    checked = parts.cut(records, sizes, seen.extend)
+    assert list(checked) == list(parts.cut(records, sizes))
+    assert len(checked) == 4
+    assert seen == records
+    assert list(parts.cut([], sizes, seen.extend)) == []
+
+
+@pytest.mark.parametrize("bad", [0, 299, 300, 999])
+def test_a_record_that_is_refused_ends_the_parts_before_the_last_is_through(bad: int) -> None:
+    records = [b"%d" % n for n in range(1_000)]
+
+    def check(some: Sequence[bytes]) -> None:
+        if b"%d" % bad in some:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        list(parts.cut(records, parts.Sizes(10, 300, 2, 1_000_000), check))
