@@ -89,7 +89,7 @@ def memory_figures(memory: Memory, what: str) -> Iterator[Figure]:
 
 
 class StatusCalls:
-    """Asks for an operation's status, one call after another on one connection, until left."""
+    """Asks for an operation's status, one call after another on one connection, until left; once at least."""
 
     def __init__(self, base_url: str, key: str, task_id: str, pause_seconds: float = 0.005) -> None:
         self.milliseconds: list[float] = []
@@ -127,11 +127,12 @@ class StatusCalls:
     def _ask(self, base_url: str, key: str, task_id: str, pause_seconds: float) -> None:
         with Caller(base_url, key) as caller:
             caller.get(f"/bulk/status/{task_id}")  # the connection is made
-            while not self._over.is_set():
+            over = False
+            while not over:
                 began = time.perf_counter()
                 caller.get(f"/bulk/status/{task_id}")
                 self.milliseconds.append((time.perf_counter() - began) * 1000)
-                time.sleep(pause_seconds)
+                over = self._over.wait(pause_seconds)
 
 
 def _processes(stack: RunningStack) -> list[tuple[str, int]]:

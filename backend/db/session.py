@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -154,11 +154,39 @@ def unit_of_work(owner: UUID | None = None) -> Iterator[Connection]:
         Unavailable: when PostgreSQL cannot be reached. Nothing was committed, unless the connection was
             lost during the commit itself, which the caller must treat as unknown.
     """
+    with _available(), get_engine().begin() as connection:
+        if owner is not None:
+            tenants.enter(connection, driver(connection), owner)
+        yield connection
+
+
+def read_as(owner: UUID, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of one SELECT in a unit of work of the owner's, all of it in one round trip.
+
+    Args:
+        statement: with psycopg's placeholders, ``%(name)s``; values are quoted here, not sent beside it.
+
+    Raises:
+        Unavailable: when PostgreSQL cannot be reached.
+    """
+    with _available(), autocommit() as connection:
+        cursor = psycopg.ClientCursor(driver(connection))
+        unit = f"BEGIN READ ONLY; {tenants.choosing(connection, owner)}; {statement}; COMMIT"
+        try:
+            cursor.execute(unit.encode(), values)
+        except psycopg.OperationalError:
+            if driver(connection).closed:  # SQLAlchemy finds out, and drops a broken pool
+                connection.exec_driver_sql("SELECT 1")
+            raise
+        cursor.nextset()
+        cursor.nextset()
+        return cursor.fetchall()
+
+
+@contextmanager
+def _available() -> Iterator[None]:
     try:
-        with get_engine().begin() as connection:
-            if owner is not None:
-                tenants.enter(connection, driver(connection), owner)
-            yield connection
+        yield
     except (exc.DBAPIError, exc.TimeoutError, psycopg.Error) as error:
         if is_down(error):
             raise Unavailable("The database is not available. Try again shortly.") from error
@@ -176,6 +204,23 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
     """The psycopg connection below, for COPY. It shares the transaction."""
     raw: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     return raw
+
+
+def execute(
+    connection: Connection, statement: str, values: Mapping[str, Any], *, binary: bool = False
+) -> psycopg.Cursor[Any]:
+    """Run a statement on a cursor that this connection keeps, in half of the time that SQLAlchemy takes.
+
+    For what every part needs. Read the rows before the next statement.
+
+    Args:
+        statement: with psycopg's placeholders, ``%(name)s``.
+        binary: whether values come in PostgreSQL's binary formats.
+    """
+    cursors: dict[bool, psycopg.Cursor[Any]] = connection.info.setdefault("cursors", {})
+    if binary not in cursors:
+        cursors[binary] = driver(connection).cursor(binary=binary)
+    return cursors[binary].execute(statement.encode(), values)
 
 
 @contextmanager

@@ -105,10 +105,7 @@ def enter(connection: Connection, driver: psycopg.Connection[object], owner: UUI
 
     Both end with the transaction. Where the role cannot be used, neither is set.
     """
-    choose = (
-        f"SELECT set_config('{OWNER}', '{UUID(str(owner))}', true), set_config('role', '{ROLE}', true) "
-        f"WHERE pg_has_role(to_regrole('{ROLE}'), '{_privilege(connection)}')"
-    )
+    choose = choosing(connection, owner)
     low = driver.pgconn
     try:
         result = low.exec_(f"BEGIN; {choose}".encode())
@@ -120,6 +117,14 @@ def enter(connection: Connection, driver: psycopg.Connection[object], owner: UUI
         pass
     # Again through SQLAlchemy, which turns the failure into its error and drops a broken pool.
     connection.exec_driver_sql(choose)
+
+
+def choosing(connection: Connection, owner: UUID) -> str:
+    """The statement that turns the rest of a transaction into ``owner``'s, as far as that can be."""
+    return (
+        f"SELECT set_config('{OWNER}', '{UUID(str(owner))}', true), set_config('role', '{ROLE}', true) "
+        f"WHERE pg_has_role(to_regrole('{ROLE}'), '{_privilege(connection)}')"
+    )
 
 
 def _privilege(connection: Connection) -> str:

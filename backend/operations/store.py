@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from backend.db import copying as c
-from backend.db.session import driver
+from backend.db.session import driver, read_as
 from backend.operations.parts import Cut, Part
 from backend.operations.state import State, Totals
 
@@ -117,6 +117,11 @@ _SUMS = """
 """
 _TOTALS = text(f"SELECT {_SUMS} = :id")
 _TOTALS_OF = text(f"SELECT operation_id, {_SUMS} = ANY(:ids) GROUP BY operation_id")
+_GET_WITH_TOTALS = f"""
+    SELECT {_COLUMNS}, sums.* FROM operations AS o
+    LEFT JOIN LATERAL (SELECT {_SUMS} = o.id) AS sums ON finished_at IS NULL
+    WHERE id = %(id)s AND user_id = %(owner)s
+    """  # noqa: S608 - constant
 _LIST = """
     SELECT {columns} FROM operations
     WHERE user_id = :owner AND (CAST(:before AS uuid) IS NULL OR id < :before)
@@ -237,6 +242,20 @@ def get(connection: Connection, owner: UUID, operation_id: UUID) -> Operation | 
     """The owner's operation, or ``None`` for an unknown id and for somebody else's alike."""
     row = connection.execute(_GET, {"id": operation_id, "owner": owner}).one_or_none()
     return None if row is None else _operation(row)
+
+
+def read_with_totals(owner: UUID, operation_id: UUID) -> tuple[Operation, Totals | None] | None:
+    """``get``, and the sums over the parts of an operation that is not over: one round trip altogether."""
+    rows = read_as(owner, _GET_WITH_TOTALS, {"id": operation_id, "owner": owner})
+    if not rows:
+        return None
+    columns = _COLUMNS.split(", ")
+    values = dict(zip(columns, rows[0], strict=False))
+    values["state"] = State(values["state"])
+    operation, sums = Operation(**values), rows[0][len(columns) :]
+    if operation.finished_at is not None:
+        return operation, None
+    return operation, Totals(**{one.name: int(n) for one, n in zip(fields(Totals), sums, strict=True)})
 
 
 def lock(connection: Connection, operation_id: UUID) -> Operation | None:

@@ -183,8 +183,7 @@ async def get_status(
 
 
 def _status(owner: UUID, operation_id: UUID) -> dict[str, Any]:
-    with unit_of_work(owner) as connection:
-        answer = report.current(connection, owner, operation_id)
+    answer = report.read(owner, operation_id)
     if answer is None:
         raise NotFound("Operation not found")
     return answer

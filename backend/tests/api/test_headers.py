@@ -89,7 +89,7 @@ def test_a_database_that_fails_in_the_middle_is_503_with_all_headers(
     def fail(*_: Any, **__: Any) -> None:
         raise psycopg.errors.AdminShutdown("terminating connection; theirs")
 
-    monkeypatch.setattr(report, "current", fail)
+    monkeypatch.setattr(report, "read", fail)
     answer = get(service, "/bulk/status/01937b2e-7d3a-7c4e-9f00-3b1c2dffffff")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
