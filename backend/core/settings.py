@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     part_max_items: int = Field(2_500, ge=1, description="Largest part.")
     part_max_bytes: int = Field(16 * MIB, description="A part is cut earlier when its records are this big.")
     parts_wanted: int = Field(4, ge=1, description="An operation is cut into at least this many parts.")
-    runners_per_operation: int = Field(4, ge=1, description="Runners woken for one operation.")
+    runners_per_operation: int = Field(4, ge=1, description="Most runners woken for one operation.")
     running_parts_per_owner: int = Field(4, ge=1, description="Parts of one owner that run at once.")
     running_long_parts_per_owner: int = Field(
         2, ge=1, description="Of these, exports and all-or-nothing imports: one part is all of them."

@@ -9,26 +9,28 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from backend.db.session import execute
 from backend.ledger.rewards import PER_CARD, PUBLISHED
 
-# IS TRUE: cards are found by their ids, never by reading all that the owner has (see cards/removal.py).
-_AWARD_RANGE = text(
+# One statement awards and pays, so that a balance cannot forget an award. IS TRUE: cards are found by their
+# ids, never by reading all that the owner has (see cards/removal.py).
+_AWARD = """
+    WITH awarded AS (
+        INSERT INTO extropy_ledger (user_id, card_id, operation_id, created_at, amount, reason)
+        SELECT user_id, id, %(operation)s, %(now)s, %(amount)s, %(reason)s FROM cards
+        WHERE {which} AND (user_id = %(owner)s) IS TRUE AND is_published
+        {unless} RETURNING 1
+    ), counted AS (
+        SELECT count(*) AS cards FROM awarded
+    ), paid AS (
+        UPDATE users SET extropy_balance = extropy_balance + counted.cards * %(amount)s
+        FROM counted WHERE id = %(owner)s AND counted.cards > 0
+    )
+    SELECT cards FROM counted
     """
-    INSERT INTO extropy_ledger (user_id, card_id, operation_id, created_at, amount, reason)
-    SELECT user_id, id, :operation, :now, :amount, :reason FROM cards
-    WHERE id BETWEEN :first AND :last AND (user_id = :owner) IS TRUE AND is_published
-    """
-)
+_AWARD_RANGE = _AWARD.format(which="id BETWEEN %(first)s AND %(last)s", unless="")
 # A card that was published before keeps its one award, however often it is published again.
-_AWARD_CARDS = text(
-    """
-    INSERT INTO extropy_ledger (user_id, card_id, operation_id, created_at, amount, reason)
-    SELECT user_id, id, :operation, :now, :amount, :reason FROM cards
-    WHERE id = ANY(:cards) AND (user_id = :owner) IS TRUE AND is_published
-    ON CONFLICT (card_id, reason) DO NOTHING
-    """
-)
-_ADD = text("UPDATE users SET extropy_balance = extropy_balance + :amount WHERE id = :owner")
+_AWARD_CARDS = _AWARD.format(which="id = ANY(%(cards)s)", unless="ON CONFLICT (card_id, reason) DO NOTHING")
 _BALANCE = text("SELECT extropy_balance FROM users WHERE id = :owner")
 _PAGE = text(
     """
@@ -44,45 +46,30 @@ _PAGE = text(
 def award_range(
     connection: Connection, owner: UUID, operation: UUID, first: UUID, last: UUID, now: datetime
 ) -> int:
-    """Award every published card of a fresh id range. Returns how many.
+    """Award every published card of a fresh id range, and pay the owner. Returns how many.
 
-    Idempotent because it runs in the transaction that inserts those cards: both or neither.
+    Idempotent because it runs in the transaction that inserts those cards: both or neither. Late in it: the
+    owner's row stays locked until it ends.
     """
-    return connection.execute(
-        _AWARD_RANGE,
-        {
-            "owner": owner,
-            "operation": operation,
-            "first": first,
-            "last": last,
-            "now": now,
-            "amount": PER_CARD,
-            "reason": PUBLISHED,
-        },
-    ).rowcount
+    return _award(connection, _AWARD_RANGE, owner, operation, now, first=first, last=last)
 
 
 def award_cards(
     connection: Connection, owner: UUID, operation: UUID, cards: list[UUID], now: datetime
 ) -> int:
-    """Award those of the given cards that are published and never were awarded. Returns how many."""
-    return connection.execute(
-        _AWARD_CARDS,
-        {
-            "owner": owner,
-            "operation": operation,
-            "cards": cards,
-            "now": now,
-            "amount": PER_CARD,
-            "reason": PUBLISHED,
-        },
-    ).rowcount
+    """Award those of the given cards that are published and never were awarded, and pay the owner.
+
+    Returns how many. Late in a transaction, as ``award_range``.
+    """
+    return _award(connection, _AWARD_CARDS, owner, operation, now, cards=cards)
 
 
-def add_to_balance(connection: Connection, owner: UUID, amount: Decimal) -> None:
-    """Add to a balance. Last in a transaction: the owner's row stays locked until it ends."""
-    if amount:
-        connection.execute(_ADD, {"owner": owner, "amount": amount})
+def _award(
+    connection: Connection, statement: str, owner: UUID, operation: UUID, now: datetime, **which: Any
+) -> int:
+    values = {"owner": owner, "operation": operation, "now": now, "amount": PER_CARD, "reason": PUBLISHED}
+    row = execute(connection, statement, values | which).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def balance(connection: Connection, owner: UUID) -> Decimal:

@@ -13,27 +13,26 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from backend.core.errors import Unavailable
+from backend.db.session import execute
 
 MOST_STARTS = 20  # excused or not
 
-_START = text(
-    """
+_START = """
     WITH turn AS (
-        INSERT INTO owner_turns (user_id, last_turn_at) VALUES (:owner, clock_timestamp())
+        INSERT INTO owner_turns (user_id, last_turn_at) VALUES (%(owner)s, clock_timestamp())
         ON CONFLICT (user_id) DO UPDATE SET last_turn_at = excluded.last_turn_at
     ), started AS (
         UPDATE operations SET state = 'STARTED', started_at = coalesce(started_at, clock_timestamp())
-        WHERE id = :operation AND state IN ('PENDING', 'RETRY')
+        WHERE id = %(operation)s AND state IN ('PENDING', 'RETRY')
     )
     INSERT INTO operation_part_attempts AS a
         (operation_id, part_no, attempts, starts, node, incarnation, last_started_at)
-    SELECT id, :part, 1, 1, :node, :incarnation, clock_timestamp()
-    FROM operations WHERE id = :operation AND finished_at IS NULL
+    SELECT id, %(part)s, 1, 1, %(node)s, %(incarnation)s, clock_timestamp()
+    FROM operations WHERE id = %(operation)s AND finished_at IS NULL
     ON CONFLICT (operation_id, part_no) DO UPDATE SET attempts = a.attempts + 1, starts = a.starts + 1,
         node = excluded.node, incarnation = excluded.incarnation, last_started_at = excluded.last_started_at
     RETURNING attempts, starts
     """
-)
 # SKIP LOCKED: when somebody else has taken the part meanwhile, there is nothing to wait with, and the start
 # that is counted now and the state are theirs.
 _WAIT = text(
@@ -67,7 +66,8 @@ _EXCUSE_NODE = text(
       AND p.operation_id = a.operation_id AND p.part_no = a.part_no AND p.state = 'PENDING'
     """
 )
-_FORGET = text("DELETE FROM operation_part_attempts WHERE operation_id = :operation")
+# Part of the statement that ends an operation: its counters are of no more use.
+FORGET = "DELETE FROM operation_part_attempts WHERE operation_id = :id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ def start(connection: Connection, worker: Worker, owner: UUID, operation: UUID, 
         "node": worker.node,
         "incarnation": worker.incarnation,
     }
-    row = connection.execute(_START, values).one_or_none()
+    row = execute(connection, _START, values).fetchone()
     if row is None:
         raise Unavailable("The operation is over; the connection that held its part is gone")
-    return row.attempts, row.starts
+    return row[0], row[1]
 
 
 def wait(connection: Connection, operation: UUID, part: int, seconds: float) -> None:
@@ -115,8 +115,3 @@ def excuse_earlier(connection: Connection, worker: Worker) -> int:
     """Take back what earlier starts of this worker had begun when the whole worker died."""
     values = {"node": worker.node, "incarnation": worker.incarnation}
     return connection.execute(_EXCUSE_NODE, values).rowcount
-
-
-def forget(connection: Connection, operation: UUID) -> None:
-    """Drop an operation's counters once it is over."""
-    connection.execute(_FORGET, {"operation": operation})

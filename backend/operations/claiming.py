@@ -10,19 +10,17 @@ parts at once, ``running_long_parts_per_owner`` of them long ones, each with at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, text
 
 from backend.core.settings import Settings
-from backend.db.session import driver
+from backend.db.session import execute
 
-_CANDIDATES = text(
-    """
+_CANDIDATES = """
     SELECT o.id, o.user_id, o.kind, o.max_parallel, o.part_count, o.options
     FROM (
         SELECT id, user_id, row_number() OVER (PARTITION BY user_id ORDER BY id) AS place
@@ -30,25 +28,24 @@ _CANDIDATES = text(
     ) ranked
     JOIN operations o ON o.id = ranked.id
     LEFT JOIN owner_turns t ON t.user_id = o.user_id
-    WHERE ranked.place <= :running AND o.cancel_requested_at IS NULL
+    WHERE ranked.place <= %(running)s AND o.cancel_requested_at IS NULL
       AND EXISTS (SELECT 1 FROM operation_parts p WHERE p.operation_id = o.id AND p.state = 'PENDING'
                   AND (p.next_attempt_at IS NULL OR p.next_attempt_at <= now()))
-    ORDER BY t.last_turn_at NULLS FIRST, o.id LIMIT :most
+    ORDER BY t.last_turn_at NULLS FIRST, o.id LIMIT %(most)s
     """
-)
 # LIMIT 1 stops at the first slot that is free; the lock goes with the transaction.
-_SLOT = text(
+_SLOT = """
+    SELECT slot FROM generate_series(0, %(slots)s - 1) AS slot
+    WHERE pg_try_advisory_xact_lock(hashtext(%(name)s), slot) LIMIT 1
     """
-    SELECT slot FROM generate_series(0, :slots - 1) AS slot
-    WHERE pg_try_advisory_xact_lock(hashtext(:name), slot) LIMIT 1
-    """
-)
-_TRY = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_TRY = "SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0))"
 _PART_COLUMNS = "part_no, first_index, item_count, payload"
+# The owner's slot and a part in one round trip. What looks at nothing of a part is asked once, and first.
 _NEXT = f"""
     SELECT {_PART_COLUMNS} FROM operation_parts
     WHERE operation_id = %(id)s AND state = 'PENDING'
       AND (next_attempt_at IS NULL OR next_attempt_at <= now())
+      AND EXISTS ({_SLOT})
     ORDER BY part_no LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     """  # noqa: S608 - constant
 # The first or none: the one behind a part that somebody is just giving up or putting off is not next.
@@ -108,28 +105,29 @@ class Claim:
 def candidates(connection: Connection, settings: Settings) -> list[Candidate]:
     """Operations with a due part, in the order in which they should be served."""
     values = {"running": settings.max_running_operations, "most": _CANDIDATES_AT_ONCE}
-    return [Candidate(*row) for row in connection.execute(_CANDIDATES, values)]
+    return [Candidate(*row) for row in execute(connection, _CANDIDATES, values)]
 
 
 def take(connection: Connection, candidate: Candidate, settings: Settings) -> Claim | None:
     """Lock one part of the candidate; ``None`` when others have it all. Roll back then: locks may be held."""
     owner = candidate.user_id
-    if not _slot(connection, f"owner {owner}", settings.running_parts_per_owner):
+    slots = {"name": f"owner {owner}", "slots": settings.running_parts_per_owner}
+    if candidate.max_parallel > 1 and not candidate.long and not candidate.checks_duplicates:
+        row = _part(connection, _NEXT, id=candidate.id, **slots)
+        return None if row is None else _claim(candidate, row)
+    if not _took(connection, _SLOT, slots):
         return None
     # Or one owner's exports would hold every worker, and nobody else's turn would come.
-    if candidate.long and not _slot(connection, f"long {owner}", settings.running_long_parts_per_owner):
+    slots = {"name": f"long {owner}", "slots": settings.running_long_parts_per_owner}
+    if candidate.long and not _took(connection, _SLOT, slots):
         return None
     # Before the part is chosen: whoever waits with a part already read would work on what was true before.
-    if candidate.max_parallel == 1 and not _try(connection, f"operation {candidate.id}"):
+    if not _took(connection, _TRY, {"name": f"operation {candidate.id}"}):
         return None
-    if candidate.checks_duplicates and not _try(connection, f"identity {candidate.user_id}"):
+    if candidate.checks_duplicates and not _took(connection, _TRY, {"name": f"identity {owner}"}):
         return None
-    if candidate.max_parallel > 1:
-        row = _part(connection, _NEXT, id=candidate.id)
-    else:
-        row = _part(connection, _FIRST, id=candidate.id)
-        row = row if row is not None and row.due else None
-    return None if row is None else _claim(candidate, row)
+    row = _part(connection, _FIRST, id=candidate.id)
+    return _claim(candidate, row) if row is not None and row[4] else None
 
 
 def take_more(connection: Connection, first: Claim) -> Sequence[int]:
@@ -147,19 +145,16 @@ def take_one(connection: Connection, candidate: Candidate, number: int) -> Claim
     return None if row is None else _claim(candidate, row)
 
 
-def _slot(connection: Connection, name: str, slots: int) -> bool:
-    return connection.execute(_SLOT, {"name": name, "slots": slots}).scalar() is not None
-
-
-def _try(connection: Connection, name: str) -> bool:
-    return bool(connection.execute(_TRY, {"name": name}).scalar_one())
+def _took(connection: Connection, lock: str, values: Mapping[str, Any]) -> bool:
+    """Whether a row came, and not with false: a slot's number may be 0."""
+    row = execute(connection, lock, values).fetchone()
+    return row is not None and row[0] is not False
 
 
 def _part(connection: Connection, statement: str, **values: Any) -> Any:
     """A row of ``operation_parts``, in binary: as text its payload is twice as long, in hexadecimal."""
-    with driver(connection).cursor(binary=True, row_factory=namedtuple_row) as cursor:
-        return cursor.execute(statement.encode(), values).fetchone()
+    return execute(connection, statement, values, binary=True).fetchone()
 
 
 def _claim(candidate: Candidate, row: Any) -> Claim:
-    return Claim(candidate, row.part_no, row.first_index, row.item_count, row.payload)
+    return Claim(candidate, *row[:4])

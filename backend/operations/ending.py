@@ -8,20 +8,21 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from backend.db.session import execute
 from backend.operations import outcomes, parts, store
 from backend.operations.claiming import Claim
 from backend.operations.store import ItemError, PartResult
 from backend.operations.working import Interrupted
 
-_DONE = text(
-    """
-    UPDATE operation_parts SET state = 'DONE', item_count = :items, imported = :imported,
-        updated = :updated, skipped = :skipped, failed = :failed, published = :published,
-        awarded = :awarded, duration_ms = :milliseconds, outcomes = :outcomes, error = :summary,
+_DONE = """
+    UPDATE operation_parts SET state = 'DONE', item_count = %(items)s, imported = %(imported)s,
+        updated = %(updated)s, skipped = %(skipped)s, failed = %(failed)s, published = %(published)s,
+        awarded = %(awarded)s, duration_ms = %(milliseconds)s, outcomes = %(outcomes)s, error = %(summary)s,
         payload = NULL, next_attempt_at = NULL, finished_at = clock_timestamp()
-    WHERE operation_id = :id AND part_no = :part AND state = 'PENDING'
+    WHERE operation_id = %(id)s AND part_no = %(part)s AND state = 'PENDING'
+    RETURNING NOT EXISTS (SELECT FROM operation_parts
+                          WHERE operation_id = %(id)s AND part_no <> %(part)s AND state = 'PENDING')
     """
-)
 _FAILED = text(
     """
     UPDATE operation_parts SET state = 'FAILED', failed = item_count, error = :reason,
@@ -45,8 +46,12 @@ _CANCEL_PARTS = text(
 PART_FAILED = "part_failed"
 
 
-def done(connection: Connection, claim: Claim, result: PartResult, began: float) -> None:
+def done(connection: Connection, claim: Claim, result: PartResult, began: float) -> bool:
     """Record item errors and counts, in the part's own transaction. ``began``: ``time.monotonic()``.
+
+    Returns:
+        Whether no other part is pending: the operation is over once this is committed. When the last two
+        parts end at the same time, neither sees it.
 
     Raises:
         Interrupted: somebody else has ended the part; possible only where its row lock went with a
@@ -54,7 +59,8 @@ def done(connection: Connection, claim: Claim, result: PartResult, began: float)
     """
     operation: UUID = claim.operation.id
     store.insert_errors(connection, operation, result.errors)
-    ended = connection.execute(
+    ended = execute(
+        connection,
         _DONE,
         {
             "id": operation,
@@ -71,8 +77,10 @@ def done(connection: Connection, claim: Claim, result: PartResult, began: float)
             "summary": None if result.summary is None else json.dumps(result.summary),
         },
     )
-    if ended.rowcount != 1:
+    row = ended.fetchone()
+    if row is None:
         raise Interrupted
+    return bool(row[0])
 
 
 def failed(connection: Connection, claim: Claim, reason: str, *, record_items: bool = True) -> None:

@@ -22,11 +22,12 @@ _OVER = text(
     "SELECT NOT EXISTS (SELECT 1 FROM operation_parts WHERE operation_id = :id AND state = 'PENDING')"
 )
 _FINISH = text(
-    """
+    f"""
+    WITH forgotten AS ({attempts.FORGET})
     UPDATE operations SET state = :state, result = CAST(:result AS jsonb), error = :error,
         total_items = :total, started_at = coalesce(started_at, :now), finished_at = :now
     WHERE id = :id
-    """
+    """  # noqa: S608 - constants
 )
 _WHY = text(
     """
@@ -42,15 +43,19 @@ _SUMMARY = text(
 )
 
 
-def finish_if_over(operation_id: UUID) -> bool:
+def finish_if_over(operation_id: UUID, *, likely: bool = False) -> bool:
     """Finish the operation when its last part has ended. Any number of callers at once, in any order.
+
+    Args:
+        likely: it is known to be over, unless somebody else was quicker: not worth a look beforehand.
 
     Returns:
         Whether the operation is over now, by this call or by an earlier one.
     """
-    with autocommit() as connection:  # asked after every part, so in one round trip
-        if not connection.execute(_OVER, {"id": operation_id}).scalar_one():
-            return False
+    if not likely:
+        with autocommit() as connection:  # one round trip
+            if not connection.execute(_OVER, {"id": operation_id}).scalar_one():
+                return False
     with unit_of_work() as connection:
         operation = store.lock(connection, operation_id)
         if operation is None or operation.finished_at is not None:
@@ -79,7 +84,7 @@ def finish(connection: Connection, operation: Operation, totals: Totals) -> None
     elif state is State.FAILURE:
         error = _why(connection, operation)
     started = operation.started_at or now
-    errors = store.errors_page(connection, operation.id, size=FIRST_ERRORS)
+    errors = store.errors_page(connection, operation.id, size=FIRST_ERRORS) if totals.failed else []
     result = _result(operation, totals, errors, summary)
     result["duration_seconds"] = round(max(0.0, (now - started).total_seconds()), 3)
     connection.execute(
@@ -93,7 +98,6 @@ def finish(connection: Connection, operation: Operation, totals: Totals) -> None
             "now": now,
         },
     )
-    attempts.forget(connection, operation.id)
 
 
 def _why(connection: Connection, operation: Operation) -> str:

@@ -51,11 +51,15 @@ class Repeatable:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller is told: HTTP-shaped, because it is given again as it was."""
+    """What the caller is told: HTTP-shaped, because it is given again as it was.
+
+    ``runners``: how many of them have something to do for a new operation.
+    """
 
     status: int
     body: dict[str, Any]
     replayed: bool = False
+    runners: int = 1
 
 
 _guard = threading.Lock()

@@ -55,20 +55,25 @@ class Runner:
     stopping: Callable[[], bool] = lambda: False
     settings: Settings = field(default_factory=get_settings)
     _owed: list[tuple[UUID, int]] = field(default_factory=list)  # attempts to excuse once PostgreSQL is back
+    _asked: UUID | None = None  # an operation that may be over: looked at once it is known what is not
+    _worked: UUID | None = None  # the last part's operation, likewise
     _due: float = 0.0  # when a part that this runner put off is due, on the monotonic clock
 
     def run(self, operation_id: UUID | None = None) -> bool:
         """Run parts of any operation until none can be taken.
 
         Args:
-            operation_id: an operation that may be over without having been finished; finished first.
+            operation_id: an operation that may be over without having been finished; finished then.
 
         Returns:
             Whether there may be more to do: the time slice was over, or PostgreSQL did not answer.
         """
         ends = time.monotonic() + self.settings.runner_slice_seconds
-        if operation_id is not None and not self._guarded(lambda: finish_if_over(operation_id) or True):
-            return True
+        self._asked = operation_id
+        more = self._run_until(ends)
+        return self._guarded(self._finish_worked) is None or more
+
+    def _run_until(self, ends: float) -> bool:
         while not self.stopping():
             took = self._guarded(self.run_one)
             if took is None:
@@ -92,8 +97,24 @@ class Runner:
             time.sleep(_UNREACHABLE_PAUSE_SECONDS)
             return None
 
+    def _finish_asked(self, unfinished: list[Candidate]) -> None:
+        asked, self._asked = self._asked, None
+        if asked is not None and all(one.id != asked for one in unfinished):
+            finish_if_over(asked)
+
+    def _finish_worked(self, *, likely: bool = False) -> bool:
+        """Finish the operation of the last part if that is over. Always true."""
+        if self._worked is not None:
+            finish_if_over(self._worked, likely=likely)
+            self._worked = None
+        return True
+
     def run_one(self) -> bool:
-        """Take and run one part. Returns whether there was one."""
+        """Take and run one part. Returns whether there was one.
+
+        Its operation is finished after its last part, or when the next part is another's or there is none:
+        while we go on with the same one, it cannot be over.
+        """
         self._pay_owed()
         waiting: list[Candidate] | None = None
         while waiting is None or waiting:
@@ -102,8 +123,9 @@ class Runner:
                 with unit_of_work() as connection:
                     if waiting is None:
                         waiting = claiming.candidates(connection, self.settings)
+                        self._finish_asked(waiting)
                         if not waiting:
-                            return False
+                            break
                     self._take_and_work(connection, waiting.pop(0), attempt)
                 if attempt.claim is None:
                     continue  # others have all of it; leaving the transaction gave the locks back
@@ -116,8 +138,11 @@ class Runner:
                 self._after_error(attempt.claim, attempt.count, error)
             if attempt.claim is not None:
                 self._log(attempt)
-                finish_if_over(attempt.claim.operation.id)
+                self._worked = attempt.claim.operation.id
+                if attempt.last:
+                    self._finish_worked(likely=True)
                 return True
+        self._finish_worked()
         return False
 
     def _take_and_work(self, connection: Connection, candidate: Candidate, attempt: _Attempt) -> None:
@@ -125,6 +150,8 @@ class Runner:
         if claim is None:
             return
         hit("run.after_claim")
+        if self._worked != candidate.id:
+            self._finish_worked()
         with autocommit() as counting:
             attempt.count = attempts.start(
                 counting, self.worker, candidate.user_id, candidate.id, claim.number
@@ -133,18 +160,19 @@ class Runner:
         if attempt.count[0] > self.settings.part_max_attempts or attempt.count[1] > attempts.MOST_STARTS:
             raise _Exhausted
         watch = CancelWatch(candidate)
-        self._do(Work(connection, claim, self.settings, datetime.now(UTC), watch.asked), attempt.began)
+        work = Work(connection, claim, self.settings, datetime.now(UTC), watch.asked)
+        attempt.last = self._do(work, attempt.began)
         hit("run.before_commit")
 
-    def _do(self, work: Work, began: float) -> None:
+    def _do(self, work: Work, began: float) -> bool:
         operation = work.claim.operation
         if operation.atomic:
             atomic.run(work, began)
             hit("run.after_work")
-            return
+            return True
         result = _DO[operation.kind](work)
         hit("run.after_work", f"{operation.kind}/{work.claim.number}")
-        ending.done(work.connection, work.claim, result, began)
+        return ending.done(work.connection, work.claim, result, began)
 
     def _after_error(self, claim: Claim, count: tuple[int, int], error: Exception) -> None:
         operation = claim.operation.id
@@ -222,6 +250,7 @@ class _Attempt:
     claim: Claim | None = None
     count: tuple[int, int] = (0, 0)  # attempts that count, all starts; zeros until counted
     began: float = field(default_factory=time.monotonic)
+    last: bool = False  # no other part was pending
 
 
 class _Exhausted(Exception):

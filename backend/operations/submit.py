@@ -7,7 +7,7 @@ message is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -90,7 +90,7 @@ def _accept(submission: Submission, request: Repeatable | None) -> Answer:
             if earlier is not None:
                 return earlier
         _check_waiting(connection, new.user_id, settings)
-        count, _ = store.insert(connection, new, submission.parts)
+        count, parts = store.insert(connection, new, submission.parts)
         if submission.charge is not None:
             submission.charge(count)
         if submission.finish_options is not None:
@@ -102,7 +102,7 @@ def _accept(submission: Submission, request: Repeatable | None) -> Answer:
             idempotency.record(connection, new.user_id, request, answer)
         hit("submit.before_commit")
     hit("submit.after_commit")
-    return answer
+    return replace(answer, runners=max(1, min(parts, new.max_parallel)))
 
 
 def _check_waiting(connection: Connection, owner: UUID, settings: Settings) -> None:

@@ -211,7 +211,7 @@ def test_the_sweeper_finishes_what_a_killed_runner_left(
 ) -> None:
     task = engine.imports([card(0)])
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "finish_if_over", lambda _: False)
+        patch.setattr(runner, "finish_if_over", lambda *_, **__: False)
         engine.run()
     assert engine.status(task)["status"] == "STARTED"
     assert recovery.sweep() == []

@@ -27,17 +27,17 @@ class Cost(NamedTuple):
     operation_statements: int
 
 
-# As measured. A part: begin, candidates, a slot, its row, the attempt, the work, its end, commit, and whether
-# it was the last one. COPY takes two round trips, and a savepoint around it two statements. An operation:
-# once more candidates when nothing is left, and what its end reads and writes.
+# As measured. A part: begin, candidates, its row (with a slot; where order matters, locks before it), the
+# attempt, the work, its end, commit. COPY takes two round trips; a savepoint before it is one statement, one
+# around it two. An operation: once more candidates when nothing is left, and what its end reads and writes.
 BOUNDS = {
-    "create": Cost(13, 14, 11),
-    "create, every second card fails": Cost(14, 16, 11),
-    "skip": Cost(11, 11, 11),
-    "update": Cost(15, 15, 11),
-    "soft delete": Cost(9, 9, 11),
-    "restore": Cost(9, 9, 11),
-    "hard delete": Cost(9, 9, 11),
+    "create": Cost(9, 10, 9),
+    "create, every second card fails": Cost(10, 12, 10),
+    "skip": Cost(10, 10, 9),
+    "update": Cost(14, 14, 9),
+    "soft delete": Cost(7, 7, 9),
+    "restore": Cost(7, 7, 9),
+    "hard delete": Cost(7, 7, 9),
 }
 
 
