@@ -127,8 +127,10 @@ class _Import:
 
         The savepoint is left standing: giving it up is a round trip. And the same subtransaction then looks
         at the owner for each card and pays later; two of them would leave a multixact in the owner's row,
-        which slows the looks of the parts that follow.
+        which slows the looks of the parts that follow. Where all parts are one transaction, they would stand
+        one in another, hundreds deep: there each is given up.
         """
+        taken = True
         execute(self.connection, "SAVEPOINT read", {})
         try:
             self.copy(self.read())
@@ -137,8 +139,10 @@ class _Import:
                 raise
             execute(self.connection, "ROLLBACK TO SAVEPOINT read", {})
             self.result = PartResult()
-            return False
-        return True
+            taken = False
+        if self.claim.operation.atomic:
+            execute(self.connection, "RELEASE SAVEPOINT read", {})
+        return taken
 
     def insert(self, rows: Sequence[Row]) -> None:
         """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""

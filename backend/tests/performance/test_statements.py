@@ -130,6 +130,22 @@ def test_a_part_takes_no_more_statements_than_it_did_however_many_cards_it_has(
     assert large.round_trips == one.round_trips
 
 
+@pytest.mark.parametrize("options", [{"dry_run": True}, {"error_policy": "reject_everything"}], ids=str)
+def test_parts_of_one_transaction_do_not_stand_one_in_another(
+    options, engine, operations, postgres, parts_of
+):
+    parts_of(20)
+    operation = engine.imports(operations.cards(60), **options)
+    postgres.reset()
+    engine.run()
+    statements = postgres.read().statements
+    assert engine.status(operation)["result"]["cards_imported"] == 60
+    assert [sum(one.startswith(f"{verb} read") for one in statements) for verb in _SAVEPOINTS] == [3, 3]
+
+
+_SAVEPOINTS = ("SAVEPOINT", "RELEASE SAVEPOINT")
+
+
 def test_an_export_takes_no_more_statements_for_more_cards(engine, operations, postgres):
     """Up to one range of ids it is one COPY, whatever is in it."""
 
