@@ -12,6 +12,7 @@ import psycopg
 
 # The engine would load it when it is made, in every child of a worker: before the fork they share it.
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
+from psycopg.rows import dict_row
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 
 from backend.core.errors import Unavailable
@@ -160,8 +161,8 @@ def unit_of_work(owner: UUID | None = None) -> Iterator[Connection]:
         yield connection
 
 
-def read_as(owner: UUID, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """The rows of one SELECT in a unit of work of the owner's, all of it in one round trip.
+def read_as(owner: UUID, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one SELECT, by column, in a unit of work of the owner's, all of it in one round trip.
 
     Args:
         statement: with psycopg's placeholders, ``%(name)s``; values are quoted here, not sent beside it.
@@ -170,7 +171,7 @@ def read_as(owner: UUID, statement: str, values: Mapping[str, Any]) -> list[tupl
         Unavailable: when PostgreSQL cannot be reached.
     """
     with _available(), autocommit() as connection:
-        cursor = psycopg.ClientCursor(driver(connection))
+        cursor = psycopg.ClientCursor(driver(connection), row_factory=dict_row)
         unit = f"BEGIN READ ONLY; {tenants.choosing(connection, owner)}; {statement}; COMMIT"
         try:
             cursor.execute(unit.encode(), values)

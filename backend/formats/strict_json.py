@@ -32,7 +32,7 @@ _hidden = re.compile(rb'"[ \t\r\n]+:').search
 _escaped = re.compile(rb"\\u00(?:22|3[aA])").search
 _colons = re.compile(rb':(?<=[" \t\r\n]:)').findall  # each member has one, strings may
 _CARDS, _ERRORS = "cards", "errors"
-CARD_DEPTH = MAX_DEPTH - 2  # cards lie in an array in an object
+_CARD_DEPTH = MAX_DEPTH - 2  # cards lie in an array in an object
 _OPENINGS = tuple(
     re.compile(rb'"(%b)"[ \t\r\n]*:[ \t\r\n]*(?=\[)' % name.encode()).search for name in (_CARDS, _ERRORS)
 )
@@ -60,7 +60,7 @@ class Unsure(Exception):
 def quick_envelope(body: bytes) -> Envelope:
     """A request body taken apart at the speed of C; what is in the cards is not looked at yet.
 
-    Whoever takes them asks ``are_strict`` with ``CARD_DEPTH`` before anything of it lasts.
+    Whoever takes them calls ``look_into`` with them before anything of it lasts.
 
     Raises:
         Unsure: the exact way must look at it.
@@ -83,6 +83,16 @@ def quick_envelope(body: bytes) -> Envelope:
     if fields.pop(opening[1].decode(), None) != [] or _CARDS in fields:
         raise Unsure
     return Envelope(fields, cards)
+
+
+def look_into(cards: Sequence[bytes]) -> None:
+    """Look into cards of a ``quick_envelope``.
+
+    Raises:
+        Unsure: the exact way must look at the body.
+    """
+    if not are_strict(cards, _CARD_DEPTH):
+        raise Unsure
 
 
 def parse_envelope(body: bytes, *, cards_key: str | None = _CARDS) -> Envelope:

@@ -241,7 +241,7 @@ def insert_errors(connection: Connection, operation_id: UUID, errors: Sequence[I
 def get(connection: Connection, owner: UUID, operation_id: UUID) -> Operation | None:
     """The owner's operation, or ``None`` for an unknown id and for somebody else's alike."""
     row = connection.execute(_GET, {"id": operation_id, "owner": owner}).one_or_none()
-    return None if row is None else _operation(row)
+    return None if row is None else _operation(row._mapping)
 
 
 def read_with_totals(owner: UUID, operation_id: UUID) -> tuple[Operation, Totals | None] | None:
@@ -249,20 +249,17 @@ def read_with_totals(owner: UUID, operation_id: UUID) -> tuple[Operation, Totals
     rows = read_as(owner, _GET_WITH_TOTALS, {"id": operation_id, "owner": owner})
     if not rows:
         return None
-    columns = _COLUMNS.split(", ")
-    values = dict(zip(columns, rows[0], strict=False))
-    values["state"] = State(values["state"])
-    operation, sums = Operation(**values), rows[0][len(columns) :]
+    operation = _operation({name: rows[0][name] for name in _COLUMNS.split(", ")})
     if operation.finished_at is not None:
         return operation, None
-    return operation, Totals(**{one.name: int(n) for one, n in zip(fields(Totals), sums, strict=True)})
+    return operation, _sums({one.name: rows[0][one.name] for one in fields(Totals)})
 
 
 def lock(connection: Connection, operation_id: UUID) -> Operation | None:
     """The operation under its row lock, for the engine."""
     query = text(f"SELECT {_COLUMNS} FROM operations WHERE id = :id FOR NO KEY UPDATE")  # noqa: S608 - constant
     row = connection.execute(query, {"id": operation_id}).one_or_none()
-    return None if row is None else _operation(row)
+    return None if row is None else _operation(row._mapping)
 
 
 def totals(connection: Connection, operation_id: UUID) -> Totals:
@@ -297,7 +294,9 @@ def page(
         "since": since,
         "size": size,
     }
-    return [_operation(row) for row in connection.execute(text(_LIST.format(columns=_COLUMNS)), values)]
+    return [
+        _operation(row._mapping) for row in connection.execute(text(_LIST.format(columns=_COLUMNS)), values)
+    ]
 
 
 def errors_page(
@@ -341,7 +340,7 @@ def _sums(row: Mapping[Any, Any]) -> Totals:
     return Totals(**{name: int(value) for name, value in row.items() if name != "operation_id"})
 
 
-def _operation(row: Row[Any]) -> Operation:
-    values = dict(row._mapping)
+def _operation(row: Mapping[Any, Any]) -> Operation:
+    values = dict(row)
     values["state"] = State(values["state"])
     return Operation(**values)

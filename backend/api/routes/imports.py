@@ -35,14 +35,7 @@ from backend.formats.base import Limits, Record
 from backend.formats.presets.registry import PRESETS
 from backend.formats.preview import preview
 from backend.formats.registry import source_for
-from backend.formats.strict_json import (
-    CARD_DEPTH,
-    Envelope,
-    Unsure,
-    are_strict,
-    parse_envelope,
-    quick_envelope,
-)
+from backend.formats.strict_json import Envelope, Unsure, look_into, parse_envelope, quick_envelope
 from backend.operations import parts
 from backend.operations.store import NewOperation
 from backend.operations.submit import Submission, replay, sizes
@@ -106,14 +99,9 @@ def media_type_of(request: Request) -> str:
 def _import_json(request: Post, body: bytes, query: dict[str, str]) -> JSONResponse:
     # Cards are looked into while PostgreSQL takes those before them. Should one be wrong, it forgets them.
     try:
-        return _import_cards(request, quick_envelope(body), query, _sure)
+        return _import_cards(request, quick_envelope(body), query, look_into)
     except Unsure:
         return _import_cards(request, parse_envelope(body), query)
-
-
-def _sure(records: Sequence[bytes]) -> None:
-    if not are_strict(records, CARD_DEPTH):
-        raise Unsure
 
 
 def _import_cards(

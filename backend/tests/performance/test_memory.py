@@ -9,14 +9,14 @@ from __future__ import annotations
 import gc
 import json
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from backend.core.settings import get_settings
-from backend.formats.strict_json import CARD_DEPTH, are_strict, quick_envelope
+from backend.formats.strict_json import look_into, quick_envelope
 from backend.operations import parts
 from backend.operations.parts import Part
 from backend.operations.submit import sizes
@@ -56,11 +56,6 @@ def _one_part(monkeypatch: pytest.MonkeyPatch, cards: int) -> None:
     get_settings.cache_clear()
 
 
-def _look_into(cards: Sequence[bytes]) -> None:
-    assert cards
-    assert are_strict(cards, CARD_DEPTH)
-
-
 def test_accepting_ten_thousand_cards_takes_little_more_than_their_text(engine: Engine):
     """Beside the body itself: its elements, and what is compressed until PostgreSQL has it."""
 
@@ -69,7 +64,7 @@ def test_accepting_ten_thousand_cards_takes_little_more_than_their_text(engine: 
 
         def act() -> None:
             cards = quick_envelope(body).cards or []
-            engine.start("import", parts.cut(cards, sizes(get_settings()), _look_into), {})
+            engine.start("import", parts.cut(cards, sizes(get_settings()), look_into), {})
 
         return _peak(act), len(body)
 
@@ -84,7 +79,7 @@ def test_large_cards_are_not_decoded_side_by_side():
     def accept(count: int) -> tuple[int, int]:
         card = json.dumps({"title": "t", "body": "x" * 1_000 * KIB + "😀"}, ensure_ascii=False).encode()
         body = b'{"cards":[' + b",".join([card] * count) + b"]}"
-        return _peak(lambda: _look_into(quick_envelope(body).cards or [])), len(body)
+        return _peak(lambda: look_into(quick_envelope(body).cards or [])), len(body)
 
     (small, few), (large, many) = accept(4), accept(16)
     assert (large - small) / (many - few) <= ACCEPTING
