@@ -23,6 +23,7 @@ _COLUMNS = (
 )
 _COPY = f"COPY cards ({_COLUMNS}) FROM STDIN (FORMAT binary)"
 _UNPUBLISHED = c.FALSE + c.NULL + c.NULL
+_STATEMENTS = 8  # of a part's COPY, about
 _KEPT = 1_000  # different values of one kind that are kept encoded
 
 
@@ -116,9 +117,15 @@ class _Encoded(dict[Any, bytes]):
         return data
 
 
-def insert(connection: Connection, batches: Iterable[Sequence[Row]]) -> None:
-    """COPY rows into cards as they come, in the caller's transaction. Raises what PostgreSQL raises."""
-    c.copy_rows(driver(connection), _COPY, (b"".join([row.data for row in rows]) for rows in batches))
+def insert(connection: Connection, batches: Iterable[Sequence[Row]], count: int = 1) -> None:
+    """COPY rows into cards as they come, in the caller's transaction. Raises what PostgreSQL raises.
+
+    Args:
+        count: number of batches, where it is known: fewer round trips then.
+    """
+    rows = ([row.data for row in batch] for batch in batches)
+    size = max(1, count // _STATEMENTS)
+    c.copy_rows(driver(connection), _COPY, rows, size=size, together=-(-count // size))
 
 
 # One look-up in (user_id, fingerprint) per key, whatever the planner knows. To one that has not heard of the

@@ -24,7 +24,7 @@ from backend.operations.store import ItemError, PartResult
 from backend.operations.working import Work
 
 Change = tuple[UUID, Row]
-_BATCH_CARDS, _BATCH_BYTES = 100, 256 * 1024
+_FIRST_CARDS, _BATCH_CARDS, _BATCH_BYTES = 32, 100, 256 * 1024
 
 
 def run(work: Work) -> PartResult:
@@ -49,7 +49,8 @@ class _Import:
         self.name: str = source["name"]
         self.context: dict[str, Any] = source["context"]
         self.result = PartResult()
-        self.records, self.row_numbers = parts.decode(claim.payload)
+        self.staged = parts.Payload(claim.payload)
+        self.batches = list(_batches(self.staged.lengths))
         publishing = Publishing(
             self.options.get("publish_business", True), self.options.get("publish_ideas", True)
         )
@@ -72,8 +73,8 @@ class _Import:
     def read(self) -> Iterator[list[Row]]:
         """The part's cards as rows, some at a time; what is no card fails."""
         first = self.claim.first_index
-        for start, end in _batches(self.records):
-            records = self.records[start:end]
+        for start, end in self.batches:
+            records = self.staged.upto(end)[start:end]
             plain = self.name == "json" or (self.name == "ndjson" and are_strict(records))
             found = read_cards(records) if plain else [None] * len(records)
             yield self.builder.rows(self.good(first + start, records, found))
@@ -133,7 +134,7 @@ class _Import:
         taken = True
         execute(self.connection, "SAVEPOINT read", {})
         try:
-            self.copy(self.read())
+            self.copy(self.read(), len(self.batches))
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
@@ -146,8 +147,8 @@ class _Import:
 
     def insert(self, rows: Sequence[Row]) -> None:
         """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
-        starts = range(0, len(rows), _BATCH_CARDS)
-        error = self.copied(rows[start : start + _BATCH_CARDS] for start in starts) if rows else None
+        bounds = list(_batches([len(row.data) for row in rows]))
+        error = self.copied([rows[start:end] for start, end in bounds]) if rows else None
         if error is None:
             return
         if len(rows) == 1:
@@ -157,18 +158,18 @@ class _Import:
         self.insert(rows[:middle])
         self.insert(rows[middle:])
 
-    def copied(self, batches: Iterable[Sequence[Row]]) -> BaseException | None:
+    def copied(self, batches: Sequence[Sequence[Row]]) -> BaseException | None:
         """COPY the rows and count them, or nothing of both: then why PostgreSQL refused."""
         try:
             with self.connection.begin_nested():
-                self.copy(batches)
+                self.copy(batches, len(batches))
         except (psycopg.Error, exc.DBAPIError) as error:
             if not is_refusal(error):
                 raise
             return error
         return None
 
-    def copy(self, batches: Iterable[Sequence[Row]]) -> None:
+    def copy(self, batches: Iterable[Sequence[Row]], count: int) -> None:
         """COPY the rows, and count them once PostgreSQL has them all."""
         imported = published = 0
 
@@ -179,7 +180,7 @@ class _Import:
                 published += sum([row.published_url is not None for row in rows])
                 yield rows
 
-        cards.insert(self.connection, counted())
+        cards.insert(self.connection, counted(), count)
         self.result.imported += imported
         self.result.published += published
 
@@ -225,21 +226,27 @@ class _Import:
 
     def fail(self, index: int, code: str, message: str, field: str | None, title: str | None) -> None:
         offset = index - self.claim.first_index
-        row = self.row_numbers[offset] if self.row_numbers else None
+        row = self.staged.rows[offset] if self.staged.rows else None
         self.result.failed += 1
-        self.result.errors.append(ItemError(index, code, message, field, title, row, self.records[offset]))
+        self.result.errors.append(
+            ItemError(index, code, message, field, title, row, self.staged.records[offset])
+        )
 
 
-def _batches(records: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Bounds of records that are read together: enough for one call to pay, few enough for memory."""
-    start = weight = 0
-    for place, record in enumerate(records):
-        weight += len(record)
-        if weight >= _BATCH_BYTES or place - start >= _BATCH_CARDS - 1:
-            yield start, place + 1
-            start, weight = place + 1, 0
-    if start < len(records):
-        yield start, len(records)
+def _batches(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Bounds of records that are read together, and stored in one statement.
+
+    Enough for one statement to pay, few enough for memory. The first ones are few: PostgreSQL waits for
+    them. The last ones are not many: then we wait for PostgreSQL.
+    """
+    most, start, weight = _FIRST_CARDS, 0, 0
+    for end, length in enumerate(lengths, 1):
+        weight += length
+        if weight >= _BATCH_BYTES or end - start >= most:
+            yield start, end
+            most, start, weight = _BATCH_CARDS, end, 0
+    if start < len(lengths):
+        yield start, len(lengths)
 
 
 def original(error: BaseException) -> BaseException | None:

@@ -176,13 +176,36 @@ def encode(records: list[bytes], rows: list[int] | None = None) -> bytes:
     return zstd.compress(b"".join((head, lengths, _words(rows or []), *records)), LEVEL)
 
 
+class Payload:
+    """What ``encode`` was given, unpacked as far as it was asked for.
+
+    Attributes:
+        lengths: bytes of each record.
+        rows: the row number of each record, where there are any.
+        records: those unpacked so far.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._data = _Unpacked(payload)
+        count, has_rows = _numbers(self._data.take(8))
+        self.lengths = _numbers(self._data.take(4 * count))
+        self.rows = _numbers(self._data.take(4 * count)) if has_rows else None
+        self.records: list[bytes] = []
+
+    def upto(self, end: int) -> list[bytes]:
+        """``records``, the first ``end`` at least among them.
+
+        Raises:
+            EOFError: the payload ends early.
+        """
+        self.records += self._data.cut(self.lengths[len(self.records) : end])
+        return self.records
+
+
 def decode(payload: bytes) -> tuple[list[bytes], list[int] | None]:
-    """What ``encode`` was given."""
-    data = _Unpacked(payload)
-    count, has_rows = _numbers(data.take(8))
-    lengths = _numbers(data.take(4 * count))
-    rows = _numbers(data.take(4 * count)) if has_rows else None
-    return data.cut(lengths), rows
+    """What ``encode`` was given, all of it."""
+    staged = Payload(payload)
+    return staged.upto(len(staged.lengths)), staged.rows
 
 
 class _Unpacked:

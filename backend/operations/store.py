@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -100,6 +100,7 @@ _COPY_PARTS = (
     "COPY operation_parts (operation_id, part_no, first_index, item_count, payload) "
     "FROM STDIN (FORMAT binary)"
 )
+_ERRORS_AT_ONCE = 100  # of them in memory once more
 _COPY_ERRORS = (
     "COPY operation_item_errors (operation_id, item_index, row_number, code, field, title, message, record) "
     "FROM STDIN (FORMAT binary)"
@@ -178,8 +179,6 @@ def insert(connection: Connection, new: NewOperation, parts: Iterable[Part]) -> 
         return _copy_parts(connection, new.id, parts)
     # A stream's size is known once it was read; the foreign key wants the operation's row before its parts.
     connection.execute(_INSERT, values)
-    # One COPY that lasts as long as reading the file does.
-    connection.execute(text("SET LOCAL statement_timeout = '1h'"))
     total, count = _copy_parts(connection, new.id, parts)
     connection.execute(_SIZE, {"id": new.id, "total": total, "parts": count})
     return total, count
@@ -197,15 +196,17 @@ def _size(parts: Iterable[Part]) -> tuple[int, int] | None:
 def _copy_parts(connection: Connection, operation_id: UUID, parts: Iterable[Part]) -> tuple[int, int]:
     total = count = 0
     head = c.fields(5) + c.raw(operation_id.bytes)
-    with driver(connection).cursor() as cursor, cursor.copy(_COPY_PARTS.encode()) as copy:
-        copy.write(c.HEADER)
+
+    def rows() -> Iterator[list[bytes]]:
+        nonlocal total, count
         for part in parts:
             numbers = b"".join(c.integer(n) for n in (part.number, part.first_index, part.item_count))
             payload = c.NULL if part.payload is None else c.raw(part.payload)
-            copy.write(head + numbers + payload)
+            yield [head + numbers + payload]
             total += part.item_count
             count += 1
-        copy.write(c.TRAILER)
+
+    c.copy_rows(driver(connection), _COPY_PARTS, rows())
     return total, count
 
 
@@ -235,7 +236,8 @@ def insert_errors(connection: Connection, operation_id: UUID, errors: Sequence[I
         )
         for error in errors
     ]
-    c.copy_rows(driver(connection), _COPY_ERRORS, rows)
+    batches = [rows[start : start + _ERRORS_AT_ONCE] for start in range(0, len(rows), _ERRORS_AT_ONCE)]
+    c.copy_rows(driver(connection), _COPY_ERRORS, batches, size=len(batches))
 
 
 def get(connection: Connection, owner: UUID, operation_id: UUID) -> Operation | None:
