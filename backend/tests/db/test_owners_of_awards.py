@@ -82,3 +82,19 @@ def test_of_an_award_and_a_deletion_at_once_only_the_first_happens(connection, d
     assert refused == [second]
     awards = connection.execute("SELECT count(*) FROM extropy_ledger").fetchone()
     assert awards == (1 if first == "award" else 0,)
+
+
+def test_other_users_are_not_read(connection):
+    """However many there are: a part's awards ask for their own user, not through all of them."""
+    somebody = user(connection)
+    connection.execute(
+        "INSERT INTO users (id, name) SELECT id, id::text FROM "
+        "(SELECT gen_random_uuid() AS id FROM generate_series(1, 3000)) AS many"
+    )
+    with connection.transaction():
+        connection.execute(AWARD, ([somebody] * 100,))
+        read = connection.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'users'"
+        ).fetchone()
+    assert read is not None
+    assert read[0] <= 3
