@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 if sys.version_info >= (3, 14):
@@ -114,12 +115,11 @@ def cut(records: list[bytes], sizes: Sizes, check: Callable[[Sequence[bytes]], N
 
 def _bounds(records: list[bytes], sizes: Sizes) -> Iterator[tuple[int, int]]:
     size = sizes.even(len(records))
+    weights = list(accumulate(map(len, records), initial=0))
     start = 0
     while start < len(records):
-        end, weight = start, 0
-        while end < len(records) and end - start < size and weight < sizes.max_bytes:
-            weight += len(records[end])
-            end += 1
+        heavy = bisect_left(weights, weights[start] + sizes.max_bytes)
+        end = min(len(records), start + size, heavy)
         yield start, end
         start = end
 
