@@ -77,7 +77,10 @@ class _Import:
             records = self.staged.upto(end)[start:end]
             plain = self.name == "json" or (self.name == "ndjson" and are_strict(records))
             found = read_cards(records) if plain else [None] * len(records)
-            yield self.builder.rows(self.good(first + start, records, found))
+            good = [card for card in found if isinstance(card, CardIn)]
+            all_good = len(good) == len(found)
+            pairs = enumerate(good, first + start) if all_good else self.good(first + start, records, found)
+            yield self.builder.rows(pairs)
 
     def good(
         self, first: int, records: Sequence[bytes], found: Sequence[CardIn | CardProblem | None]
