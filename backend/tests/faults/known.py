@@ -29,7 +29,7 @@ SMALL = {
     "RUNNING_PARTS_PER_OWNER": "3", "DB_POOL_SIZE": "4",
 }  # fmt: skip
 MOST_DRAIN_STEPS = 3000
-# Behind a worker that stands still with the owner's row, four attempts wait 2 s each here, and the part fails.
+# Behind a worker that stands still with the owner's row, four attempts wait 2 s each, and the part fails.
 # With the settings' own 30 s the standing worker's session ends (60 s) before they are used up.
 LOCKED = "SQLSTATE 55P03"
 # PostgreSQL itself writes down each step that an operation's state takes, whoever takes it.
