@@ -25,13 +25,12 @@ FAILPOINTS = st.sampled_from(RUN_POINTS)
 SUBMIT_POINTS = st.sampled_from(("submit.before_commit", "submit.after_commit"))
 SMALL = {
     "PART_MIN_ITEMS": "2", "PART_MAX_ITEMS": "4", "PARTS_WANTED": "3", "RETRY_BACKOFF_SECONDS": "0",
-    "RUNNER_SLICE_SECONDS": "0", "MAX_RUNNING_OPERATIONS": "50", "DB_LOCK_TIMEOUT_SECONDS": "2",
-    "RUNNING_PARTS_PER_OWNER": "3", "DB_POOL_SIZE": "4",
+    "RUNNER_SLICE_SECONDS": "0", "MAX_RUNNING_OPERATIONS": "50", "RUNNING_PARTS_PER_OWNER": "3",
+    "DB_POOL_SIZE": "4",
+    # Who waits for a lock outlasts a worker that stands still with it: no attempts are used up behind one.
+    "DB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS": "2", "DB_LOCK_TIMEOUT_SECONDS": "3",
 }  # fmt: skip
 MOST_DRAIN_STEPS = 3000
-# Behind a worker that stands still with the owner's row, four attempts wait 2 s each, and the part fails.
-# With the settings' own 30 s the standing worker's session ends (60 s) before they are used up.
-LOCKED = "SQLSTATE 55P03"
 # PostgreSQL itself writes down each step that an operation's state takes, whoever takes it.
 LOG_STEPS = """
     CREATE TABLE steps (before text, after text, PRIMARY KEY (before, after));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -31,6 +32,7 @@ from backend.operations.attempts import Worker
 from backend.operations.runner import Runner
 
 PATIENCE_SECONDS = 20
+_MARGIN_SECONDS = 0.5  # between PostgreSQL's clock and ours
 
 
 class Killed(BaseException):
@@ -151,11 +153,18 @@ class Paused:
         self._thread.start()
         while not self._there.wait(0.005) and self._thread.is_alive():
             pass
+        self._since = time.monotonic()
 
     @property
     def stands(self) -> bool:
         """Whether it reached the failpoint (there was a part to take)."""
         return self._thread.is_alive()
+
+    @property
+    def stood_too_long(self) -> bool:
+        """Whether PostgreSQL may have ended its session, for standing still in a transaction."""
+        limit = get_settings().db_idle_in_transaction_timeout_seconds
+        return time.monotonic() - self._since > limit - _MARGIN_SECONDS
 
     def end(self, *, die: bool) -> None:
         """Let it go on, or kill it where it stands."""
