@@ -122,19 +122,25 @@ def test_a_worker_holds_little_per_id(kind, engine: Engine, monkeypatch):
 
 
 def test_an_export_holds_as_much_for_many_cards_as_for_few(engine: Engine):
-    """Both are read by several connections, each a bounded amount ahead of the file."""
+    """Both are read by several connections, each a bounded amount ahead of the file.
+
+    How far ahead they get, is a matter of the moment; the most of several exports is near the bound.
+    """
 
     def export() -> int:
         engine.start("export", [Part(0, 0, 0, None)], {"format": "ndjson"})
         return _peak(engine.run)
 
+    def most() -> int:
+        return max(export() for _ in range(5))
+
     for _ in range(4):
         engine.done(engine.imports(_raws(5_000)))
     export()
-    small = export()
+    small = most()
     for _ in range(4):
         engine.done(engine.imports(_raws(5_000)))
-    large = export()
+    large = most()
     assert large <= 1.5 * small, (large, small)
     assert large <= 12_000_000
 
