@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 from backend.cards.rules import fingerprint, slug
 from backend.cards.schema import CardIn, metadata_bytes
 from backend.core.ids import short_card
-from backend.db import copying as c
+from backend.db import copy_binary as c
 from backend.db.arrays import text_array, uuid_array
+from backend.db.copy_wire import copy_rows
 from backend.db.session import driver
 
 _COLUMNS = (
@@ -125,7 +126,7 @@ def insert(connection: Connection, batches: Iterable[Sequence[Row]], count: int 
     """
     rows = ([row.data for row in batch] for batch in batches)
     size = max(1, count // _STATEMENTS)
-    c.copy_rows(driver(connection), _COPY, rows, size=size, together=-(-count // size))
+    copy_rows(driver(connection), _COPY, rows, size=size, together=-(-count // size))
 
 
 # One look-up in (user_id, fingerprint) per key, whatever the planner knows. To one that has not heard of the

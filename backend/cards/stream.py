@@ -19,7 +19,8 @@ from backend.cards.channel import Job, side_by_side
 from backend.cards.rules import slug
 from backend.cards.snapshot import Reader, Snapshot
 from backend.cards.statements import Selection, Statements
-from backend.db.copying import HEADER, TRAILER, CopyOut
+from backend.db.copy_binary import HEADER, TRAILER
+from backend.db.copy_wire import CopyOut
 
 RANGE_CARDS = 5_000
 CHUNK_BYTES = 256 * 1024

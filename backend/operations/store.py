@@ -11,7 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from backend.db import copying as c
+from backend.db import copy_binary as c
+from backend.db.copy_wire import copy_rows
 from backend.db.session import driver, read_as
 from backend.operations.parts import Cut, Part
 from backend.operations.state import State, Totals
@@ -206,7 +207,7 @@ def _copy_parts(connection: Connection, operation_id: UUID, parts: Iterable[Part
             total += part.item_count
             count += 1
 
-    c.copy_rows(driver(connection), _COPY_PARTS, rows())
+    copy_rows(driver(connection), _COPY_PARTS, rows())
     return total, count
 
 
@@ -237,7 +238,7 @@ def insert_errors(connection: Connection, operation_id: UUID, errors: Sequence[I
         for error in errors
     ]
     batches = [rows[start : start + _ERRORS_AT_ONCE] for start in range(0, len(rows), _ERRORS_AT_ONCE)]
-    c.copy_rows(driver(connection), _COPY_ERRORS, batches, size=len(batches))
+    copy_rows(driver(connection), _COPY_ERRORS, batches, size=len(batches))
 
 
 def get(connection: Connection, owner: UUID, operation_id: UUID) -> Operation | None:

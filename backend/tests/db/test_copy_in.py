@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from backend.db.copying import copy_rows, fields, integer, text
+from backend.db.copy_binary import fields, integer, text
+from backend.db.copy_wire import copy_rows
 
 _COPY = "COPY numbers (n, word) FROM STDIN (FORMAT binary)"
 # A statement does not end while somebody else has the lock.
@@ -25,7 +26,6 @@ def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database) as connected:
         connected.execute("CREATE TABLE numbers (n int PRIMARY KEY, word text NOT NULL)")
         connected.commit()
-        connected.execute("SELECT 1")
         yield connected
         connected.rollback()
         connected.execute("DROP TABLE numbers")
@@ -70,6 +70,14 @@ def test_every_row_comes_in_so_many_statements(
     copy_rows(connection, _COPY, batches(*sizes), size=size, together=together)
     assert found(connection) == list(range(sum(sizes)))
     assert statements(connection) == expected
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_all_of_it_is_one_transaction(connection: psycopg.Connection[Any], together: int) -> None:
+    """Also where it is the first thing that happens in it."""
+    copy_rows(connection, _COPY, batches(1, 1), together=together)
+    connection.rollback()
+    assert found(connection) == []
 
 
 def test_no_rows_are_no_statement(connection: psycopg.Connection[Any]) -> None:
@@ -154,7 +162,6 @@ def test_who_cannot_make_the_rows_leaves_a_usable_connection(
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_a_lost_connection_ends_it(connection: psycopg.Connection[Any], database: str, after: int) -> None:
     with psycopg.connect(database, autocommit=True) as other, psycopg.connect(database) as lost:
-        lost.execute("SELECT 1")
 
         def coming() -> Iterator[list[bytes]]:
             for n in range(100):

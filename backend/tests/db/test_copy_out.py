@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from backend.db.copying import HEADER, TRAILER, CopyOut
+from backend.db.copy_binary import HEADER, TRAILER
+from backend.db.copy_wire import CopyOut
 
 _NUMBERS = b"COPY (SELECT n FROM generate_series(1, %(upto)s) n) TO STDOUT"
 
