@@ -12,6 +12,7 @@ import structlog
 
 from backend.core.ids import new_id, new_operation_id
 from backend.core.settings import get_settings
+from backend.core.texts import Texts
 from backend.operations import parts
 from backend.operations.attempts import Worker
 from backend.operations.parts import Part, Sizes
@@ -39,7 +40,7 @@ class Engine:
 
     def stage_import(self, raws: list[bytes], part_size: int, on_duplicate: str = "create") -> UUID:
         """Stage cards (a JSON object each) in parts of exactly ``part_size``."""
-        staged = parts.cut(raws, Sizes(part_size, part_size, 1, get_settings().part_max_bytes))
+        staged = parts.cut(Texts.of(raws), Sizes(part_size, part_size, 1, get_settings().part_max_bytes))
         return self._stage("import", staged, IMPORT_OPTIONS | {"on_duplicate": on_duplicate})
 
     def stage_delete(self, ids: list[UUID], *, soft: bool) -> UUID:
@@ -49,7 +50,7 @@ class Engine:
             settings.part_min_items, settings.part_max_items, settings.parts_wanted, settings.part_max_bytes
         )
         raws = [json.dumps(str(one)).encode() for one in ids]
-        return self._stage("delete", parts.cut(raws, sizes), {"soft_delete": soft})
+        return self._stage("delete", parts.cut(Texts.of(raws), sizes), {"soft_delete": soft})
 
     def run(self, operation: UUID) -> None:
         """Run its parts until it is over: claims, attempts and the operation's end included."""

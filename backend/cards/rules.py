@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from hashlib import blake2b
 
 SLUG_LENGTH = 60
-_WORDS = re.compile(r"[a-z0-9]+")
+# Of ASCII: letters small, digits as they are, spaces for all else.
+_SIGNS = bytes(ord(chr(sign).lower()) if sign < 128 and chr(sign).isalnum() else 32 for sign in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,16 @@ def slug(title: str) -> str:
 
     Accents are folded (NFKD); a title without any letter or digit of ASCII becomes ``card``.
     """
+    return slug_bytes(title).decode()
+
+
+def slug_bytes(title: str) -> bytes:
+    """``slug``, in ASCII."""
     text = title[: SLUG_LENGTH * 2]
     if not text.isascii():
-        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return "-".join(_WORDS.findall(text.lower()))[:SLUG_LENGTH].rstrip("-") or "card"
+        text = unicodedata.normalize("NFKD", text)
+    letters = text.encode("ascii", "ignore").translate(_SIGNS)
+    return b"-".join(letters.split())[:SLUG_LENGTH].rstrip(b"-") or b"card"
 
 
 def fingerprint(title: bytes, body: bytes, external_id: str | None) -> bytes:

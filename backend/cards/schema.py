@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+
+from backend.core.texts import Texts
 
 PRIVACY_LEVELS = frozenset({"PRIVATE", "PERSONAL", "THOUGHTS", "JOURNAL", "BUSINESS", "IDEAS"})
 MAX_TITLE = 1_000
@@ -83,22 +84,29 @@ _decode = msgspec.json.Decoder(CardIn).decode
 _decode_all = msgspec.json.Decoder(list[CardIn]).decode
 
 
-def read_cards(raws: Sequence[bytes]) -> list[CardIn | CardProblem]:
+def read_cards(records: Texts, *, nul: bool = False) -> list[CardIn | CardProblem]:
     """``read_card`` of each record, quicker where all of them are good: they are decoded together.
 
     Args:
-        raws: records as for ``read_card``; as many as may be in memory twice.
+        records: as for ``read_card``; as many as may be in memory twice.
+        nul: let NUL characters pass. PostgreSQL refuses them, and to look for them takes a fifth of the time.
     """
-    together = b"[%b]" % b",".join(raws)
+    together = b"[%b]" % records.block()
     try:
-        if _NUL in together:
+        if not nul and _NUL in together:
             raise ValueError
         cards = _decode_all(together)
-        if len(cards) != len(raws):
+        if len(cards) != len(records):
             raise ValueError
     except ValueError:  # msgspec's errors are
-        return [read_card(raw) for raw in raws]
-    return [card if _tidy(card, raw) else read_card(raw) for card, raw in zip(cards, raws, strict=True)]
+        return list(map(read_card, records.split()))
+    tidy = list(map(_tidy, cards))
+    if all(tidy) and max(records.lengths, default=0) <= MAX_METADATA_BYTES:
+        return list(cards)
+    return [
+        card if good and len(raw) <= MAX_METADATA_BYTES else read_card(raw)
+        for card, good, raw in zip(cards, tidy, records.split(), strict=True)
+    ]
 
 
 def read_card(raw: bytes) -> CardIn | CardProblem:
@@ -115,10 +123,11 @@ def read_card(raw: bytes) -> CardIn | CardProblem:
         card = _decode(raw)
     except msgspec.MsgspecError:
         return _diagnose(raw)
-    return card if _NUL not in raw and _tidy(card, raw) else _diagnose(raw, card)
+    tidy = len(raw) <= MAX_METADATA_BYTES and _NUL not in raw and _tidy(card)
+    return card if tidy else _diagnose(raw, card)
 
 
-def _tidy(card: CardIn, raw: bytes) -> bool:
+def _tidy(card: CardIn) -> bool:
     """Put level and platform as they are stored. Whether that was all: the card needs no closer look."""
     level, url, when, metadata = card.privacy_level, card.source_url, card.created_at, card.metadata
     if level not in PRIVACY_LEVELS:
@@ -128,8 +137,7 @@ def _tidy(card: CardIn, raw: bytes) -> bool:
     if card.source_platform == "":
         card.source_platform = None
     return (
-        len(raw) <= MAX_METADATA_BYTES
-        and (url is None or _URL.match(url) is not None)
+        (url is None or _URL.match(url) is not None)
         and (metadata is UNSET or bytes(metadata)[:1] == b"{")
         and (when is None or (when.tzinfo is not None and _OLDEST <= when <= _NEWEST))
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 from sqlalchemy import Connection, text
 
-from backend.cards.rules import fingerprint, slug
+from backend.cards.rules import fingerprint, slug_bytes
 from backend.cards.schema import CardIn, metadata_bytes
 from backend.core.ids import short_card
 from backend.db import copy_binary as c
@@ -24,6 +25,7 @@ _COLUMNS = (
 )
 _COPY = f"COPY cards ({_COLUMNS}) FROM STDIN (FORMAT binary)"
 _UNPUBLISHED = c.FALSE + c.NULL + c.NULL
+_FINGERPRINT_PIECE, _URL_PIECE, _NO_URL = 3, 7, b""
 _STATEMENTS = 8  # of a part's COPY, about
 _KEPT = 1_000  # different values of one kind that are kept encoded
 
@@ -32,15 +34,25 @@ class Row(Struct, frozen=True, gc=False):
     """One card on its way into the table. ``data`` is its encoded COPY row."""
 
     index: int
-    number: int  # the id as a number
+    id: UUID
     fingerprint: bytes
     card: CardIn
     published_url: str | None
     data: bytes
 
-    @property
-    def id(self) -> UUID:
-        return UUID(int=self.number)
+
+class Batch(Struct, frozen=True, gc=False):
+    """COPY rows of some cards, encoded one behind the other."""
+
+    data: bytes
+    cards: int
+    published: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Batch:
+        """These rows, together."""
+        published = sum(row.published_url is not None for row in rows)
+        return cls(b"".join([row.data for row in rows]), len(rows), published)
 
 
 class RowBuilder:
@@ -50,9 +62,9 @@ class RowBuilder:
         self, owner: UUID, operation_id: UUID, published_levels: frozenset[str], base_url: str, now: datetime
     ) -> None:
         self._operation = operation_id.int & ~0xFFFFFF
-        self._short = "-" + short_card(operation_id, 0)[:-6]
+        self._short = b"-%b" % short_card(operation_id, 0)[:-6].encode()
         self._levels = published_levels
-        self._base = base_url.rstrip("/") + "/cards/"
+        self._base = base_url.rstrip("/").encode() + b"/cards/"
         self._head = c.fields(17) + c.length(16)
         self._owner = c.raw(owner.bytes) + c.length(16)
         self._now = c.timestamptz(now)
@@ -61,33 +73,41 @@ class RowBuilder:
         tags = _Encoded(c.text)
         self._tags = _Encoded(lambda names: c.text_array([tags[name] for name in names]))
 
-    def build(self, index: int, card: CardIn) -> Row:
-        """Apply the publishing rules and encode one card."""
-        return self.rows(((index, card),))[0]
+    def batch(self, cards: Iterable[tuple[int, CardIn]]) -> Batch:
+        """Cards with their indexes as rows that are only to be sent."""
+        pieces = self._pieces(cards)
+        published = sum([one[_URL_PIECE] is not _NO_URL for one in pieces])
+        return Batch(b"".join(chain.from_iterable(pieces)), len(pieces), published)
 
-    def rows(self, cards: Iterable[tuple[int, CardIn]]) -> list[Row]:
-        """Rows of cards with their indexes, in order. A loop over locals: it runs for every card there is."""
-        rows = list[Row]()
+    def row(self, index: int, card: CardIn) -> Row:
+        """One card with all that follows from it."""
+        pieces = self._pieces(((index, card),))[0]
+        url = None if pieces[_URL_PIECE] is _NO_URL else pieces[_URL_PIECE].decode()
+        number = UUID(int=self._operation | index)
+        return Row(index, number, pieces[_FINGERPRINT_PIECE], card, url, b"".join(pieces))
+
+    def _pieces(self, cards: Iterable[tuple[int, CardIn]]) -> list[tuple[bytes, ...]]:
+        """Apply the publishing rules and encode. A loop over locals: it runs for every card there is."""
+        pieces = list[tuple[bytes, ...]]()
         operation, short, base, levels = self._operation, self._short, self._base, self._levels
         head, owner, now, published = self._head, self._owner, self._now, self._published
-        words, tags, length, text, join = self._words, self._tags, c.length, c.text, b"".join
+        words, tags, length, text = self._words, self._tags, c.length, c.text
         for index, card in cards:
-            number = operation | index
-            title, body = card.title.encode(), card.body.encode()
-            same = fingerprint(title, body, card.external_id)
-            url, publishing = None, _UNPUBLISHED
+            title, body, metadata = card.title.encode(), card.body.encode(), metadata_bytes(card)
+            url, publishing = _NO_URL, _UNPUBLISHED
             if card.privacy_level in levels:
-                url = f"{base}{slug(card.title)}{short}{index:06x}"
-                publishing = published + text(url)
-            data = join(
+                url = b"%b%b%b%06x" % (base, slug_bytes(card.title), short, index)
+                publishing = published + length(len(url))
+            pieces.append(
                 (
                     head,
-                    number.to_bytes(16, "big"),
+                    (operation | index).to_bytes(16, "big"),
                     owner,
-                    same,
+                    fingerprint(title, body, card.external_id),
                     now,
                     now if card.created_at is None else c.timestamptz(card.created_at),
                     publishing,
+                    url,
                     length(len(title)),
                     title,
                     length(len(body)),
@@ -98,11 +118,12 @@ class RowBuilder:
                     words[card.source_platform],
                     text(card.source_url),
                     text(card.external_id),
-                    c.jsonb(metadata_bytes(card)),
+                    length(len(metadata) + 1),
+                    c.JSONB_VERSION,
+                    metadata,
                 )
             )
-            rows.append(Row(index, number, same, card, url, data))
-        return rows
+        return pieces
 
 
 class _Encoded(dict[Any, bytes]):
@@ -118,14 +139,14 @@ class _Encoded(dict[Any, bytes]):
         return data
 
 
-def insert(connection: Connection, batches: Iterable[Sequence[Row]], count: int = 1) -> None:
+def insert(connection: Connection, batches: Iterable[Batch], count: int = 1) -> None:
     """COPY rows into cards as they come, in the caller's transaction. Raises what PostgreSQL raises.
 
     Args:
         count: number of batches, where it is known: fewer round trips then.
     """
-    rows = ([row.data for row in batch] for batch in batches)
     size = max(1, count // _STATEMENTS)
+    rows = ([batch.data] for batch in batches)
     copy_rows(driver(connection), _COPY, rows, size=size, together=-(-count // size))
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
+JSONB_VERSION = b"\x01"  # a jsonb field is this byte, then its JSON text
 NULL = b"\xff\xff\xff\xff"
 TRUE = b"\x00\x00\x00\x01\x01"
 FALSE = b"\x00\x00\x00\x01\x00"
@@ -48,11 +49,6 @@ def text(value: str | None) -> bytes:
         return NULL
     data = value.encode()
     return length(len(data)) + data
-
-
-def jsonb(value: bytes) -> bytes:
-    """A jsonb field from its JSON text (version byte 1)."""
-    return length(len(value) + 1) + b"\x01" + value
 
 
 def timestamptz(value: datetime | None) -> bytes:

@@ -19,11 +19,14 @@ import msgspec
 import orjson
 
 from backend.core.errors import FieldError, MalformedBody, ValidationFailed
+from backend.core.texts import Texts
 from backend.formats.json_scanner import MAX_DEPTH, decoded_text
 from backend.formats.json_walk import is_deeper, walk
 
 _raw_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_SPACE = b" \t\r\n"
+_GAPS = (b",", b", ")
 _MEMBER = b'":'
 # The expressions begin with the rarer sign, which is quick to find.
 _marks = re.compile(rb':(?<=":)').findall
@@ -46,11 +49,11 @@ class Envelope:
 
     Attributes:
         fields: every member but the cards, decoded; the cards too where they are not an array.
-        cards: the bytes of each element, as sent; ``None`` when there is no array of them.
+        cards: the elements, as sent; ``None`` when there is no array of them.
     """
 
     fields: dict[str, Any]
-    cards: list[bytes] | None
+    cards: Texts | None
 
 
 class Unsure(Exception):
@@ -76,7 +79,7 @@ def quick_envelope(body: bytes) -> Envelope:
     if len(around) > _FEW_BYTES or b"\\" in around:
         raise Unsure
     try:
-        cards = list(map(bytes, _raw_elements(memoryview(body)[start:end])))
+        cards = _apart(body, start, end)
         fields: dict[str, Any] = walk(decoded_text(around))[0]
     except (ValueError, RecursionError, MalformedBody):
         raise Unsure from None
@@ -85,13 +88,13 @@ def quick_envelope(body: bytes) -> Envelope:
     return Envelope(fields, cards)
 
 
-def look_into(cards: Sequence[bytes]) -> None:
+def look_into(cards: Texts) -> None:
     """Look into cards of a ``quick_envelope``.
 
     Raises:
         Unsure: the exact way must look at the body.
     """
-    if not are_strict(cards, _CARD_DEPTH):
+    if not are_strict(cards, _CARD_DEPTH, elements=True):
         raise Unsure
 
 
@@ -118,7 +121,7 @@ def parse_envelope(body: bytes, *, cards_key: str | None = _CARDS) -> Envelope:
     fields = {key: member for key, member in value.items() if key != name or name not in slices}
     if name != _ERRORS and _ERRORS in slices:
         fields[_ERRORS] = [read_value(element) for element in slices[_ERRORS]]
-    return Envelope(fields, slices.get(name))
+    return Envelope(fields, Texts.of(slices[name]) if name in slices else None)
 
 
 def read_value(raw: bytes) -> Any:
@@ -145,10 +148,15 @@ def check(raw: bytes) -> Any:
     return value
 
 
-def are_strict(raws: Sequence[bytes], depth: int = MAX_DEPTH) -> bool:
-    """Whether each of these is JSON and nothing is wrong with it; ``False`` where that is not told fast."""
+def are_strict(texts: Texts, depth: int = MAX_DEPTH, *, elements: bool = False) -> bool:
+    """Whether each of these is JSON and nothing is wrong with it; ``False`` where that is not told fast.
+
+    Args:
+        elements: they were cut out of a JSON array, so that each is one value, whatever it is: quicker. Lines
+            could be read together as so many values and be none for themselves.
+    """
     try:
-        return all(_all_members(some, depth) for some in _a_few(raws))
+        return all(_all_members(some, depth, elements) for some in _a_few(texts))
     except (Unsure, ValueError, RecursionError):
         return False
 
@@ -165,53 +173,80 @@ def raw_members(raw: bytes) -> dict[str, bytes]:
         return walk(decoded_text(raw), members=True)[1]  # type: ignore[return-value]
 
 
-def elements_of(body: bytes) -> list[bytes] | None:
+def elements_of(body: bytes) -> Sequence[bytes] | None:
     """The cards of a document: an array, or an object with one under ``cards`` or ``errors``.
 
     Raises:
         MalformedBody: not JSON.
     """
-    if not body.lstrip(b" \t\r\n").startswith(b"["):
+    if not body.lstrip(_SPACE).startswith(b"["):
         try:
-            return parse_envelope(body).cards
+            cards = parse_envelope(body).cards
         except ValidationFailed:
             return None
+        return None if cards is None else cards.split()
     try:
-        cards = list(map(bytes, _raw_elements(body)))
-        if are_strict(cards, MAX_DEPTH - 1):
-            return cards
-    except (ValueError, RecursionError):
+        end = body.rfind(b"]") + 1
+        if body[end:].strip(_SPACE):
+            raise Unsure
+        cards = _apart(body, body.index(b"["), end)
+        if are_strict(cards, MAX_DEPTH - 1, elements=True):
+            return cards.split()
+    except (Unsure, ValueError, RecursionError):
         pass
-    return walk(decoded_text(body), (None,))[1].get(None)
+    found: Sequence[bytes] | None = walk(decoded_text(body), (None,))[1].get(None)
+    return found
 
 
-def _all_members(texts: Sequence[bytes], depth: int) -> bool:
+def _apart(body: bytes, start: int, end: int) -> Texts:
+    """The elements of the array that a range of the body is; where they lie, if nothing but a comma, or a
+    comma and a space, is between them.
+
+    Raises:
+        ValueError: it is no JSON array, or seems to be none.
+    """
+    elements = _raw_elements(memoryview(body)[start:end])
+    lengths = [len(memoryview(one)) for one in elements]
+    between = end - start - 2 - sum(lengths)
+    for gap in _GAPS:
+        if between == len(gap) * (len(lengths) - 1):
+            found = Texts(memoryview(body)[start + 1 : end - 1], lengths, len(gap))
+            first = start + 1 - len(gap)
+            # One byte can only be the comma. Of more, each must be where it is thought to be.
+            if len(gap) == 1 or all(body.startswith(gap + b"{", first + at) for at in found.starts()[1:-1]):
+                return found
+    return Texts.of(list(map(bytes, elements)))
+
+
+def _all_members(texts: Texts, depth: int, elements: bool) -> bool:
     """Whether no member was dropped when the texts, a few of them, are decoded.
 
     Raises:
         Unsure, ValueError: nested deeper than ``depth``, or no JSON.
     """
-    joined = b",".join(texts)
-    values = list(map(orjson.loads, texts))
-    if joined.count(b"[") >= depth - 2 or set(map(type, values)) != {dict}:
-        if any(map(_nests, texts, values, repeat(depth))):
+    block = texts.block()
+    values = orjson.loads(b"[%b]" % block) if elements else list(map(orjson.loads, texts.split()))
+    if block.count(b"[") >= depth - 2 or set(map(type, values)) != {dict}:
+        if any(map(_nests, texts.split(), values, repeat(depth))):
             raise Unsure
         values = [value for value in values if isinstance(value, dict)]
     # All that cards have, and never more than there are: their members, and those of their metadata.
     count = sum(map(len, values))
     count += sum([len(inner) for one in values if type(inner := one.get("metadata")) is dict])
-    # No string of theirs has such a colon in it, usually: counting is quicker than writing them again.
-    return len(_colons(joined)) == count or sum(_written(text, depth)[1] for text in texts) == _marked(joined)
+    if len(_colons(block)) == count:
+        return True
+    # Some string of theirs has such a colon in it. Counting is quicker than writing them again.
+    return sum(_written(text, depth)[1] for text in texts.split()) == _marked(block)
 
 
-def _a_few(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def _a_few(texts: Texts) -> Iterator[Texts]:
     """Texts that may be decoded at the same time: large ones one by one."""
     for start in range(0, len(texts), _AT_ONCE):
-        some = texts[start : start + _AT_ONCE]
-        if sum(map(len, some)) <= _FEW_BYTES:
+        some = texts.cut(start, min(start + _AT_ONCE, len(texts)))
+        if len(some.data) <= _FEW_BYTES:
             yield some
         else:
-            yield from ([text] for text in some)
+            yield from (some.cut(one, one + 1) for one in range(len(some)))
 
 
 def _written(text: bytes, depth: int) -> tuple[Any, int]:

@@ -183,7 +183,7 @@ def _failed_records(operation: Operation) -> Iterator[_Record]:
             after = page[-1].index
         for row in connection.execute(_KEPT_PAYLOADS, {"id": operation.id}):
             records, numbers = parts.decode(bytes(row.payload))
-            for offset, record in enumerate(records):
+            for offset, record in enumerate(records.split()):
                 yield _Record(record, numbers[offset] if numbers else None)
 
 

@@ -58,14 +58,18 @@ def _run(work: Work, outcome: str, change: Change) -> PartResult:
     wanted: dict[str, int] = {}
     # Found by submit, over the whole request: parts run side by side.
     twice = set(claim.operation.options.get("duplicates", ()))
-    values = json.loads(b"[%b]" % b",".join(records))
+    values = json.loads(b"[%b]" % records.block())
     for index, value in enumerate(values, claim.first_index):
         card = value.lower() if isinstance(value, str) else ""
         if _CARD_ID.fullmatch(card) is None:
-            _fail(result, index, "invalid_value", "is not a card id", records[index - claim.first_index])
+            _fail(result, index, "invalid_value", "is not a card id", records.text(index - claim.first_index))
         elif index in twice:
             _fail(
-                result, index, "duplicate", "is already in this request", records[index - claim.first_index]
+                result,
+                index,
+                "duplicate",
+                "is already in this request",
+                records.text(index - claim.first_index),
             )
         else:
             wanted[card] = index
@@ -78,7 +82,7 @@ def _run(work: Work, outcome: str, change: Change) -> PartResult:
             result.skipped += 1
             result.outcomes.append((index, "skipped", card))
         else:
-            _fail(result, index, "not_found", "was not found", records[index - claim.first_index])
+            _fail(result, index, "not_found", "was not found", records.text(index - claim.first_index))
     result.imported = done.count
     return result
 

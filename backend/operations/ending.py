@@ -100,7 +100,7 @@ def failed(connection: Connection, claim: Claim, reason: str, *, record_items: b
                 row=rows[offset] if rows else None,
                 record=record,
             )
-            for offset, record in enumerate(records)
+            for offset, record in enumerate(records.split())
         ]
         store.insert_errors(connection, claim.operation.id, errors)
     connection.execute(

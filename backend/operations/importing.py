@@ -13,8 +13,9 @@ from sqlalchemy import exc
 from backend.cards import store as cards
 from backend.cards.rules import Publishing
 from backend.cards.schema import CardIn, CardProblem, read_card, read_cards
-from backend.cards.store import Row, RowBuilder
+from backend.cards.store import Batch, Row, RowBuilder
 from backend.core.ids import card_range
+from backend.core.texts import Texts
 from backend.db.session import execute
 from backend.formats.registry import to_card
 from backend.formats.strict_json import are_strict
@@ -24,6 +25,7 @@ from backend.operations.store import ItemError, PartResult
 from backend.operations.working import Work
 
 Change = tuple[UUID, Row]
+Indexed = tuple[int, CardIn]
 _FIRST_CARDS, _BATCH_CARDS, _BATCH_BYTES = 32, 100, 256 * 1024
 
 
@@ -63,33 +65,37 @@ class _Import:
         if mode == "create" and self.insert_as_read():
             self.award()
             return self.result
-        rows, changes = [row for some in self.read() for row in some], list[Change]()
+        rows = [self.builder.row(index, card) for some in self.read() for index, card in some]
+        changes = list[Change]()
         if mode != "create":
             rows, changes = self.sort_out(mode, rows)
         self.insert(rows)
         self.award(self.update(changes))
         return self.result
 
-    def read(self) -> Iterator[list[Row]]:
-        """The part's cards as rows, some at a time; what is no card fails."""
+    def read(self, *, nul: bool = False) -> Iterator[Iterable[Indexed]]:
+        """The part's cards with their indexes, some at a time; what is no card fails.
+
+        Args:
+            nul: NUL characters need not be found: PostgreSQL refuses them.
+        """
         first = self.claim.first_index
         for start, end in self.batches:
-            records = self.staged.upto(end)[start:end]
+            records = self.staged.records(start, end)
             plain = self.name == "json" or (self.name == "ndjson" and are_strict(records))
-            found = read_cards(records) if plain else [None] * len(records)
+            found = read_cards(records, nul=nul) if plain else [None] * len(records)
             good = [card for card in found if isinstance(card, CardIn)]
             all_good = len(good) == len(found)
-            pairs = enumerate(good, first + start) if all_good else self.good(first + start, records, found)
-            yield self.builder.rows(pairs)
+            yield enumerate(good, first + start) if all_good else self.good(first + start, records, found)
 
     def good(
-        self, first: int, records: Sequence[bytes], found: Sequence[CardIn | CardProblem | None]
-    ) -> Iterator[tuple[int, CardIn]]:
+        self, first: int, records: Texts, found: Sequence[CardIn | CardProblem | None]
+    ) -> Iterator[Indexed]:
         """The cards among the records, with their indexes."""
-        for index, card in enumerate(found, first):
+        for index, (card, raw) in enumerate(zip(found, records.split(), strict=True), first):
             if not isinstance(card, CardIn):
                 # A file's record; or one of an errors file, whose card lies deeper.
-                card = self.mapped(records[index - first], card)
+                card = self.mapped(raw, card)
             if isinstance(card, CardIn):
                 yield index, card
             else:
@@ -122,7 +128,7 @@ class _Import:
                     self.skip(changes[same].index, same)
                 changes[same] = row
             elif earlier is not None:  # new, and twice in this part: the later text under the first id
-                new[row.fingerprint] = self.builder.build(earlier.index, row.card)
+                new[row.fingerprint] = self.builder.row(earlier.index, row.card)
                 self.skip(row.index, earlier.id)
         return list(new.values()), list(changes.items())
 
@@ -137,7 +143,7 @@ class _Import:
         taken = True
         execute(self.connection, "SAVEPOINT read", {})
         try:
-            self.copy(self.read(), len(self.batches))
+            self.copy(map(self.builder.batch, self.read(nul=True)), len(self.batches))
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
@@ -151,7 +157,7 @@ class _Import:
     def insert(self, rows: Sequence[Row]) -> None:
         """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
         bounds = list(_batches([len(row.data) for row in rows]))
-        error = self.copied([rows[start:end] for start, end in bounds]) if rows else None
+        error = self.copied([Batch.of(rows[start:end]) for start, end in bounds]) if rows else None
         if error is None:
             return
         if len(rows) == 1:
@@ -161,7 +167,7 @@ class _Import:
         self.insert(rows[:middle])
         self.insert(rows[middle:])
 
-    def copied(self, batches: Sequence[Sequence[Row]]) -> BaseException | None:
+    def copied(self, batches: Sequence[Batch]) -> BaseException | None:
         """COPY the rows and count them, or nothing of both: then why PostgreSQL refused."""
         try:
             with self.connection.begin_nested():
@@ -172,16 +178,16 @@ class _Import:
             return error
         return None
 
-    def copy(self, batches: Iterable[Sequence[Row]], count: int) -> None:
+    def copy(self, batches: Iterable[Batch], count: int) -> None:
         """COPY the rows, and count them once PostgreSQL has them all."""
         imported = published = 0
 
-        def counted() -> Iterator[Sequence[Row]]:
+        def counted() -> Iterator[Batch]:
             nonlocal imported, published
-            for rows in batches:
-                imported += len(rows)
-                published += sum([row.published_url is not None for row in rows])
-                yield rows
+            for batch in batches:
+                imported += batch.cards
+                published += batch.published
+                yield batch
 
         cards.insert(self.connection, counted(), count)
         self.result.imported += imported
@@ -232,7 +238,7 @@ class _Import:
         row = self.staged.rows[offset] if self.staged.rows else None
         self.result.failed += 1
         self.result.errors.append(
-            ItemError(index, code, message, field, title, row, self.staged.records[offset])
+            ItemError(index, code, message, field, title, row, self.staged.record(offset))
         )
 
 

@@ -1,22 +1,25 @@
 """Pure: cut a stream of records into parts; encode and decode a part's payload.
 
-A payload is zstd over a small header and the records back to back:
-``count: u32 | has_rows: u32 | lengths: u32[count] | rows: u32[count] if has_rows | records``,
-little-endian. Records are framed by length, not by a separator, because a record is whatever JSON the
-caller sent, white space and lone surrogate escapes included.
+A payload is zstd over a small header and the records:
+``count: u32 | flags: u32 | lengths: u32[count] | rows: u32[count] if flags & 1 | records``, little-endian.
+Records are framed by length, because a record is whatever JSON the caller sent, white space and lone
+surrogate escapes included. Between each two lie ``flags >> 8`` bytes, a comma among them, so that they can be
+decoded together as they lie there; none in parts that the first versions staged.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Protocol
+
+from backend.core.texts import Texts
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -75,26 +78,22 @@ class Cut:
     a part is encoded in a thread meanwhile: zstd lets go of Python's lock, so that it costs no time.
     """
 
-    def __init__(
-        self, records: list[bytes], sizes: Sizes, check: Callable[[Sequence[bytes]], None] | None = None
-    ) -> None:
+    def __init__(self, records: Texts, sizes: Sizes, check: Callable[[Texts], None] | None = None) -> None:
         self.item_count = len(records)
         self._records, self._check = records, check
-        self._bounds = list(_bounds(records, sizes))
+        self._bounds = list(_bounds(records.lengths, sizes))
 
     def __len__(self) -> int:
         """Number of parts."""
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[Part]:
-        cut = (self._records[start:end] for start, end in self._bounds)
+        cut = (self._records.cut(start, end) for start, end in self._bounds)
         encoded = map(encode, cut) if self._check is None else self._checked(self._check, list(cut))
         for number, ((start, end), payload) in enumerate(zip(self._bounds, encoded, strict=True)):
             yield Part(number, start, end - start, payload)
 
-    def _checked(
-        self, check: Callable[[Sequence[bytes]], None], cut: Sequence[list[bytes]]
-    ) -> Iterator[bytes]:
+    def _checked(self, check: Callable[[Texts], None], cut: Sequence[Texts]) -> Iterator[bytes]:
         """The last part is looked into after it was given out: PostgreSQL has its hands full with it then."""
         if not cut:
             return
@@ -108,18 +107,18 @@ class Cut:
         check(cut[-1])
 
 
-def cut(records: list[bytes], sizes: Sizes, check: Callable[[Sequence[bytes]], None] | None = None) -> Cut:
-    """Cut a list of known length into even parts."""
+def cut(records: Texts, sizes: Sizes, check: Callable[[Texts], None] | None = None) -> Cut:
+    """Cut records of known number into even parts."""
     return Cut(records, sizes, check)
 
 
-def _bounds(records: list[bytes], sizes: Sizes) -> Iterator[tuple[int, int]]:
-    size = sizes.even(len(records))
-    weights = list(accumulate(map(len, records), initial=0))
+def _bounds(lengths: Sequence[int], sizes: Sizes) -> Iterator[tuple[int, int]]:
+    size = sizes.even(len(lengths))
+    weights = list(accumulate(lengths, initial=0))
     start = 0
-    while start < len(records):
+    while start < len(lengths):
         heavy = bisect_left(weights, weights[start] + sizes.max_bytes)
-        end = min(len(records), start + size, heavy)
+        end = min(len(lengths), start + size, heavy)
         yield start, end
         start = end
 
@@ -142,13 +141,13 @@ def cut_stream(records: Iterable[RecordLike], sizes: Sizes) -> Iterator[Part]:
         if len(raws) >= wanted or weight >= most:
             if len(begun) == _AHEAD:
                 yield begun.popleft().part()
-            begun.append(_Begun(number, first, len(raws), _encoders.submit(encode, raws, rows)))
+            begun.append(_Begun(number, first, len(raws), _encoders.submit(encode, Texts.of(raws), rows)))
             number, first, weight = number + 1, first + len(raws), 0
             raws, rows = [], []
             wanted = sizes.growing(first)
     yield from (one.part() for one in begun)
     if raws:
-        yield Part(number, first, len(raws), encode(raws, rows))
+        yield Part(number, first, len(raws), encode(Texts.of(raws), rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +168,10 @@ def cut_range(total: int, sizes: Sizes) -> Iterator[Part]:
         yield Part(number, first, min(size, total - first), None)
 
 
-def encode(records: list[bytes], rows: list[int] | None = None) -> bytes:
+def encode(records: Texts, rows: list[int] | None = None) -> bytes:
     """Records (and their row numbers) as one payload."""
-    head = _words([len(records), int(rows is not None)])
-    lengths = _words(list(map(len, records)))
-    return zstd.compress(b"".join((head, lengths, _words(rows or []), *records)), LEVEL)
+    head = _words([len(records), (records.gap << 8) + int(rows is not None)])
+    return zstd.compress(b"".join((head, _words(records.lengths), _words(rows or []), records.data)), LEVEL)
 
 
 class Payload:
@@ -182,30 +180,53 @@ class Payload:
     Attributes:
         lengths: bytes of each record.
         rows: the row number of each record, where there are any.
-        records: those unpacked so far.
     """
 
     def __init__(self, payload: bytes) -> None:
         self._data = _Unpacked(payload)
-        count, has_rows = _numbers(self._data.take(8))
+        count, flags = _numbers(self._data.take(8))
         self.lengths = _numbers(self._data.take(4 * count))
-        self.rows = _numbers(self._data.take(4 * count)) if has_rows else None
-        self.records: list[bytes] = []
+        self.rows = _numbers(self._data.take(4 * count)) if flags & 1 else None
+        self._gap = flags >> 8
+        self._upto = 0
+        self._starts: list[int] = []
+        self._unpacked: list[Texts] = []
 
-    def upto(self, end: int) -> list[bytes]:
-        """``records``, the first ``end`` at least among them.
+    def records(self, start: int, end: int) -> Texts:
+        """The records from one index up to another.
+
+        Ask for ranges in order, each beginning where the one before ended; again only for the same ones.
 
         Raises:
             EOFError: the payload ends early.
         """
-        self.records += self._data.cut(self.lengths[len(self.records) : end])
-        return self.records
+        if start == self._upto:
+            self._unpack(start, end)
+        return self._unpacked[bisect_left(self._starts, start)]
+
+    def record(self, index: int) -> bytes:
+        """One of the records that were asked for."""
+        place = bisect_right(self._starts, index) - 1
+        return self._unpacked[place].text(index - self._starts[place])
+
+    def _unpack(self, start: int, end: int) -> None:
+        lengths, gap = self.lengths[start:end], self._gap
+        if gap:
+            if start:
+                self._data.take(gap)
+            found = Texts(self._data.take(sum(lengths) + gap * (len(lengths) - 1)), lengths, gap)
+        else:
+            found = Texts.of([self._data.take(size) for size in lengths])
+        self._starts.append(start)
+        self._unpacked.append(found)
+        self._upto = end
 
 
-def decode(payload: bytes) -> tuple[list[bytes], list[int] | None]:
+def decode(payload: bytes) -> tuple[Texts, list[int] | None]:
     """What ``encode`` was given, all of it."""
     staged = Payload(payload)
-    return staged.upto(len(staged.lengths)), staged.rows
+    count = len(staged.lengths)
+    return staged.records(0, count) if count else Texts.of([]), staged.rows
 
 
 class _Unpacked:
@@ -222,23 +243,13 @@ class _Unpacked:
         Raises:
             EOFError: there are fewer.
         """
-        return self.cut((size,))[0]
-
-    def cut(self, sizes: Iterable[int]) -> list[bytes]:
-        """The next bytes, cut into pieces of exactly these sizes.
-
-        Raises:
-            EOFError: there are fewer.
-        """
-        pieces = []
-        for size in sizes:
-            end = self._at + size
-            if end > len(self._data):
-                self._unpack(size)
-                end = size
-            pieces.append(self._data[self._at : end])
-            self._at = end
-        return pieces
+        end = self._at + size
+        if end > len(self._data):
+            self._unpack(size)
+            end = size
+        taken = self._data[self._at : end]
+        self._at = end
+        return taken
 
     def _unpack(self, size: int) -> None:
         pieces = [self._data[self._at :]]
@@ -252,7 +263,7 @@ class _Unpacked:
         self._data, self._at = b"".join(pieces), 0
 
 
-def _words(numbers: list[int]) -> bytes:
+def _words(numbers: Sequence[int]) -> bytes:
     words = array("I", numbers)
     if sys.byteorder == "big":
         words.byteswap()

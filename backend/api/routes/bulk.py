@@ -23,6 +23,7 @@ from backend.auth.store import Caller
 from backend.core.errors import InvalidRequest, NotFound
 from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
+from backend.core.texts import Texts
 from backend.db.session import unit_of_work
 from backend.formats.strict_json import parse_envelope
 from backend.operations import exporting, parts, report
@@ -120,7 +121,7 @@ def _remove(request: Post, fields: dict[str, Any], kind: str) -> JSONResponse:
     options = checked(model, {**fields, "card_ids": sample}).model_dump(exclude={"card_ids"})
     if len(ids) > most:
         raise InvalidRequest(f"Maximum {most:,} cards per {kind} operation")
-    records = [json.dumps(one).encode() for one in ids]
+    records = Texts.of([json.dumps(one).encode() for one in ids])
     options["duplicates"] = _repeated(ids)
     new = NewOperation(
         new_operation_id(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from backend.cards.schema import CardProblem, read_card
 from backend.core.errors import InvalidRequest, PayloadTooLarge
 from backend.core.ids import new_operation_id
 from backend.core.settings import Settings, get_settings
+from backend.core.texts import Texts
 from backend.formats.base import Limits, Record
 from backend.formats.presets.registry import PRESETS
 from backend.formats.preview import preview
@@ -108,7 +109,7 @@ def _import_cards(
     request: Post,
     envelope: Envelope,
     query: dict[str, str],
-    check: Callable[[Sequence[bytes]], None] | None = None,
+    check: Callable[[Texts], None] | None = None,
 ) -> JSONResponse:
     settings = get_settings()
     if not envelope.cards:

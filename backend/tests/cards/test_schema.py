@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backend.cards import schema
 from backend.cards.schema import CardIn, CardProblem, metadata_bytes, read_card, read_cards
+from backend.core.texts import Texts
 
 PLAIN: dict[str, Any] = {"title": "t", "body": "", "category": "c", "privacy_level": "PRIVATE"}
 
@@ -140,16 +141,16 @@ _CARD = st.fixed_dictionaries(
 @given(st.lists(_CARD, max_size=4))
 def test_many_are_read_as_one_by_one(cards: list[dict[str, Any]]) -> None:
     raws = [json.dumps(PLAIN | fields).encode() for fields in cards]
-    assert read_cards(raws) == [read_card(raw) for raw in raws]
+    assert read_cards(Texts.of(raws)) == [read_card(raw) for raw in raws]
 
 
 def test_a_record_that_is_two_is_none() -> None:
     good = json.dumps(PLAIN).encode()
-    found = read_cards([good, good + b"," + good])
+    found = read_cards(Texts.of([good, good + b"," + good]))
     assert [type(one) for one in found] == [CardIn, CardProblem]
 
 
 def test_one_bad_record_among_many_fails_alone() -> None:
     good = json.dumps(PLAIN).encode()
-    found = read_cards([good, b"5", good, b'{"title":"t"}'])
+    found = read_cards(Texts.of([good, b"5", good, b'{"title":"t"}']))
     assert [type(one) for one in found] == [CardIn, CardProblem, CardIn, CardProblem]

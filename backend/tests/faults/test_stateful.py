@@ -27,12 +27,12 @@ from backend.core.ids import card_id, new_operation_id
 from backend.core.settings import get_settings
 from backend.db import session
 from backend.db.session import unit_of_work
-from backend.operations import actions, parts, recovery, report, retention, store
+from backend.operations import actions, recovery, report, retention, store
 from backend.operations.actions import Caller
 from backend.operations.idempotency import Answer, Repeatable
 from backend.operations.state import FINAL, TRANSITIONS, State
 from backend.operations.store import NewOperation
-from backend.operations.submit import Submission, replay, sizes, submit
+from backend.operations.submit import Submission, replay, submit
 from backend.tests.conftest import _administer, on_database
 from backend.tests.faults.known import (
     FAILPOINTS,
@@ -58,6 +58,7 @@ from backend.tests.faults.machinery import (
     surviving,
 )
 from backend.tests.support import books
+from backend.tests.support.engine import cut
 
 
 class Engine(Looks, RuleBasedStateMachine):
@@ -103,7 +104,7 @@ class Engine(Looks, RuleBasedStateMachine):
         options: dict[str, Any] = {"on_duplicate": mode, "error_policy": policy, "dry_run": dry_run}
         records = [record(first + index, kind) for index, kind in enumerate(cards)]
         parallel = 1 if mode != "create" or dry_run or policy == "reject_everything" else 4
-        staged = list(parts.cut(records, sizes(get_settings())))
+        staged = cut(records)
         self._accept("import", staged, options, parallel, cards)
 
     @precondition(lambda self: any(one.kind == "import" for one in self.known.values()))
@@ -119,8 +120,7 @@ class Engine(Looks, RuleBasedStateMachine):
         indexes = data.draw(st.lists(st.integers(0, 15), min_size=1, max_size=8, unique=True))
         ids = [str(card_id(made.id, index)) for index in indexes] + [str(uuid.uuid4())] * foreign
         options = {"soft_delete": soft} if kind == "delete" else {}
-        staged = list(parts.cut([json.dumps(one).encode() for one in ids], sizes(get_settings())))
-        self._accept(kind, staged, options, 4)
+        self._accept(kind, cut([json.dumps(one).encode() for one in ids]), options, 4)
 
     def _accept(self, kind, staged, options, parallel, cards=()):
         new = NewOperation(new_operation_id(), self.owner, kind, parallel, options)
@@ -146,14 +146,14 @@ class Engine(Looks, RuleBasedStateMachine):
         with unit_of_work() as connection:
             assert store.unfinished(connection, self.owner) == before
 
-    @rule(point=SUBMIT_POINTS, cut=st.booleans())
-    def submitting_process_dies(self, point, cut):
+    @rule(point=SUBMIT_POINTS, cut_off=st.booleans())
+    def submitting_process_dies(self, point, cut_off):
         """The caller got no answer; the request with the same key says what became of it."""
         records = [record(next(self.numbers) * 100, "BUSINESS")]
         new = NewOperation(new_operation_id(), self.owner, "import", 4, {})
         request = Repeatable(f"key-{new.id}", new.id.bytes)
-        submission = Submission(new, list(parts.cut(records, sizes(get_settings()))), "{count} items")
-        with at(point, cut_all_sessions if cut else kill), suppress(Killed, Lost):
+        submission = Submission(new, cut(records), "{count} items")
+        with at(point, cut_all_sessions if cut_off else kill), suppress(Killed, Lost):
             surviving(lambda: submit(submission, request))
         session.dispose()
         accepted = surviving(lambda: replay(self.owner, request))

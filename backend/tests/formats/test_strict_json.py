@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.core.errors import MalformedBody, ValidationFailed
+from backend.core.texts import Texts
 from backend.formats.json_scanner import Scanner
 from backend.formats.strict_json import (
     Envelope,
     Unsure,
     are_strict,
+    elements_of,
     look_into,
     parse_envelope,
     quick_envelope,
@@ -61,13 +63,14 @@ def test_an_envelope_gives_back_each_card_as_it_was_sent(cards: list[Any], surro
     sent = [json.dumps(card) for card in cards] + (['"\\ud800 "'] if surrogate else [])
     body = ('{"a": 1, "cards" : [ ' + " ,\n".join(sent) + ' ], "b": {"cards": [7]}}').encode()
     envelope = parse_envelope(body)
-    assert envelope.cards == [one.encode() for one in sent]
+    assert envelope.cards is not None
+    assert envelope.cards.split() == [one.encode() for one in sent]
     assert envelope.fields == {"a": 1, "b": {"cards": [7]}}
 
 
 def test_an_errors_file_is_an_envelope_too() -> None:
-    assert parse_envelope(b'{"errors": [{"index": 1}]}').cards == [b'{"index": 1}']
-    assert parse_envelope(b'{"errors": [], "cards": [2]}').cards == [b"2"]
+    assert parse_envelope(b'{"errors": [{"index": 1}]}').cards == Texts.of([b'{"index": 1}'])
+    assert parse_envelope(b'{"errors": [], "cards": [2]}').cards == Texts.of([b"2"])
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"true"])
@@ -92,13 +95,20 @@ def test_a_hostile_body_is_refused_quickly() -> None:
 def test_a_large_body_in_any_script_goes_the_quick_way() -> None:
     for body in ("plain words, ", "漢字かな", "مرحبا بالعالم ", "1234567890 ", "deux points : deux "):
         card = json.dumps({"title": "t", "body": body * 20_000}, ensure_ascii=False).encode()
-        assert quick_envelope(b'{"cards":[' + card + b"]}").cards == [card]
-        look_into([card])
+        assert quick_envelope(b'{"cards":[' + card + b"]}").cards == Texts.of([card])
+        look_into(Texts.of([card]))
 
 
 @pytest.mark.parametrize("text", INVALID, ids=range(len(INVALID)))
 def test_what_the_standard_forbids_is_not_strict_among_others_either(text: bytes) -> None:
-    assert not are_strict([b'{"a":1}', text, b"[]"])
+    assert not are_strict(Texts.of([b'{"a":1}', text, b"[]"]))
+
+
+@pytest.mark.parametrize(
+    "lines", [[b'{"a":1},{"b":[1', b"2]}"], [b'{"a":{}},{"b":[{}', b"{}]}"], [b'{"a":1}', b'2},{"b":1}']]
+)
+def test_lines_that_are_as_many_values_together_are_none_for_themselves(lines: list[bytes]) -> None:
+    assert not are_strict(Texts.of(lines))
 
 
 _DOUBLED = (
@@ -110,7 +120,7 @@ _DOUBLED = (
 
 @pytest.mark.parametrize("text", _DOUBLED)
 def test_a_name_that_occurs_twice_is_found_however_it_is_hidden(text: bytes) -> None:
-    assert not are_strict([b'{"a":{"b":1}}', text])
+    assert not are_strict(Texts.of([b'{"a":{"b":1}}', text]))
     with pytest.raises(MalformedBody, match="a name occurs twice"):
         parse_envelope(b'{"cards":[{"a":{"b":1}},' + text + b"]}")
 
@@ -120,7 +130,7 @@ def test_usual_records_are_strict_with_code_in_their_texts_too() -> None:
     nested = json.dumps({"metadata": {"a": [{"b": {"c": 1}}]}}).encode()
     quoting = json.dumps({"body": '{"a":1,"a":2}'}).encode()
     for records in ([plain], [plain, nested], [plain, quoting, nested], []):
-        assert are_strict(records)
+        assert are_strict(Texts.of(records))
 
 
 _NAMES = st.sampled_from(
@@ -150,12 +160,42 @@ _RECORDS = _objects(st.recursive(_SCALARS, lambda inner: _objects(inner) | _arra
 @given(records=st.lists(_RECORDS, min_size=1, max_size=20))
 def test_what_is_quickly_found_good_is_good_exactly(records: list[bytes]) -> None:
     refused = [record for record in records if not exactly(record)]
-    assert not (are_strict(records) and refused)
+    assert not (are_strict(Texts.of(records)) and refused)
     body = b'{"cards":[' + b",".join(records) + b"]}"
     if (quick := quickly(body)) is not None:
         assert exactly(body)
         assert quick == parse_envelope(body)
-        assert quick.cards == records
+        assert quick.cards == Texts.of(records)
+
+
+_GAPS = st.sampled_from([b",", b", ", b",", b", ", b" ,", b",  ", b"\n,", b" , "])
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    records=st.lists(st.sampled_from([b"{}", b'{"a":", {"}', b"1", b'", {"', b'{"b":[1, {}]}']), max_size=9),
+    data=st.data(),
+)
+def test_cards_are_found_whatever_lies_between_them(records: list[bytes], data: st.DataObject) -> None:
+    """Where as many bytes are between them altogether, they may yet lie elsewhere."""
+    gaps = data.draw(
+        st.just([b", "] * len(records)) | st.lists(_GAPS, min_size=len(records), max_size=len(records))
+    )
+    before, after = data.draw(st.sampled_from([(b"", b""), (b" ", b""), (b"", b" "), (b"\n", b"\n")]))
+    listed = b"".join(gap + record for gap, record in zip(gaps, records, strict=True))[
+        len((gaps or [b""])[0]) :
+    ]
+    array = b"[%b%b%b]" % (before, listed, after)
+    quick = quickly(b'{"cards":%b}' % array)
+    assert quick is not None
+    assert quick.cards == Texts.of(records)
+    assert elements_of(before + array + after) == records
+
+
+@pytest.mark.parametrize("rest", [b",", b"]", b"[]", b'"]"', b"1"])
+def test_nothing_stands_behind_a_document(rest: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        elements_of(b'[{"a":1}]' + rest)
 
 
 _ARRAYS = st.lists(_SCALARS | st.just(b'{"cards":[1]}'), max_size=3).map(
@@ -202,7 +242,7 @@ def quickly(body: bytes) -> Envelope | None:
     """What the quick way says, its cards looked into; ``None`` where it does not know."""
     try:
         envelope = quick_envelope(body)
-        look_into(envelope.cards or ())
+        look_into(envelope.cards or Texts.of([]))
     except Unsure:
         return None
     return envelope
@@ -212,7 +252,7 @@ def quickly(body: bytes) -> Envelope | None:
 @pytest.mark.parametrize("around", [b"%b", b'{"a":%b}', b'{"metadata":{"a":%b}}', b'{"a":{"a":{"a":%b}}}'])
 def test_how_deep_is_too_deep_is_the_same_both_ways(around: bytes, arrays: int) -> None:
     record = around % (b"[" * arrays + b"{}" + b"]" * arrays)
-    assert are_strict([b'{"a":[1]}', record]) == exactly(record)
+    assert are_strict(Texts.of([b'{"a":[1]}', record])) == exactly(record)
     body = b'{"cards":[%b]}' % record
     assert (quickly(body) is not None) == exactly(body)
 

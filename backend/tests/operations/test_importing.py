@@ -29,6 +29,26 @@ def test_a_card_that_postgresql_refuses_is_found_by_halving(engine: Engine) -> N
     assert engine.books() == []
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"title": "a\0"}, {"body": "\0"}, {"category": "\0"}, {"tags": ["a", "\0"]},
+        {"source_platform": "\0"}, {"source_url": "https://example.com/\0"}, {"external_id": "\0"},
+        {"metadata": {"a": "\0"}}, {"metadata": {"a": [{"\0": 1}]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_nul_is_the_error_of_its_card_wherever_it_stands(engine: Engine, field: dict[str, Any]) -> None:
+    """PostgreSQL is the first to find it; then the part is read again, more closely."""
+    sent: list[Any] = [card(i, **(field if i == 77 else {})) for i in range(250)]
+    status = engine.done(engine.imports([*sent, b"[1]"]))
+    assert status["status"] == "SUCCESS"
+    found = [(error["index"], error["code"], error.get("field")) for error in status["result"]["errors"]]
+    assert found == [(77, "unstorable", next(iter(field))), (250, "not_an_object", None)]
+    assert status["result"]["cards_imported"] == 249 == len(engine.cards())
+    assert engine.books() == []
+
+
 def test_a_refused_update_leaves_the_other_updates(engine: Engine) -> None:
     engine.done(engine.imports([card(i, external_id=f"e{i}") for i in range(10)]))
     refuse_titles("cursed")

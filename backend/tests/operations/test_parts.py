@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.core.texts import Texts
 from backend.operations import parts
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @given(st.lists(st.binary(max_size=50), max_size=50), st.booleans())
 def test_records_come_back_as_they_were(records: list[bytes], numbered: bool) -> None:
     rows = list(range(len(records))) if numbered else None
-    assert parts.decode(parts.encode(records, rows)) == (records, rows)
+    assert parts.decode(parts.encode(Texts.of(records), rows)) == (Texts.of(records), rows)
 
 
 @pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 3_000_000])
 def test_records_larger_than_a_piece_do_too(size: int) -> None:
     records = [b"a" * size, b"", b"b" * 40_000, b"c" * size]
-    assert parts.decode(parts.encode(records)) == (records, None)
+    assert parts.decode(parts.encode(Texts.of(records))) == (Texts.of(records), None)
+
+
+@pytest.mark.parametrize("gap", [b",", b", "])
+def test_records_are_taken_out_some_at_a_time_and_again(gap: bytes) -> None:
+    records = [b"%d" % n * (n % 7 * 9_000) for n in range(50)]
+    staged = parts.Payload(parts.encode(Texts(gap.join(records), list(map(len, records)), len(gap))))
+    bounds = [(0, 1), (1, 20), (20, 21), (21, 50)]
+    for _ in range(2):
+        assert [staged.records(start, end).split() for start, end in bounds] == [
+            records[start:end] for start, end in bounds
+        ]
+    assert [staged.record(index) for index in range(50)] == records
+
+
+def test_parts_that_the_first_versions_staged_are_read() -> None:
+    """Their records lay back to back; the second word said no more than whether there were rows."""
+    records = [b'{"a":1}', b"", b"[2]"]
+    for rows in (None, [7, 8, 9]):
+        words = [3, int(rows is not None), *map(len, records), *(rows or [])]
+        payload = zstd.compress(b"".join([word.to_bytes(4, "little") for word in words] + records), 1)
+        assert parts.decode(payload) == (Texts.of(records), rows)
+        staged = parts.Payload(payload)
+        assert [staged.records(0, 2).block(), staged.records(2, 3).block()] == [b'{"a":1},', b"[2]"]
 
 
 def test_a_payload_that_ends_early_is_no_part() -> None:
-    whole = parts.encode([bytes([n]) * 60_000 for n in range(100)])
+    whole = parts.encode(Texts.of([bytes([n]) * 60_000 for n in range(100)]))
     with pytest.raises(EOFError):
         parts.decode(whole[: len(whole) // 2])
 
@@ -33,20 +62,20 @@ def test_parts_whose_records_are_looked_into_are_the_same() -> None:
     records = [b'{"n":%d}' % n for n in range(1_000)]
     sizes = parts.Sizes(smallest=10, largest=300, wanted=2, max_bytes=1_000_000)
     seen: list[bytes] = []
-    checked = parts.cut(records, sizes, seen.extend)
-    assert list(checked) == list(parts.cut(records, sizes))
+    checked = parts.cut(Texts.of(records), sizes, lambda some: seen.extend(some.split()))
+    assert list(checked) == list(parts.cut(Texts.of(records), sizes))
     assert len(checked) == 4
     assert seen == records
-    assert list(parts.cut([], sizes, seen.extend)) == []
+    assert list(parts.cut(Texts.of([]), sizes, lambda some: seen.extend(some.split()))) == []
 
 
 @pytest.mark.parametrize("bad", [0, 299, 300, 999])
 def test_a_record_that_is_refused_ends_the_parts_before_the_last_is_through(bad: int) -> None:
     records = [b"%d" % n for n in range(1_000)]
 
-    def check(some: Sequence[bytes]) -> None:
-        if b"%d" % bad in some:
+    def check(some: Texts) -> None:
+        if b"%d" % bad in some.split():
             raise LookupError
 
     with pytest.raises(LookupError):
-        list(parts.cut(records, parts.Sizes(10, 300, 2, 1_000_000), check))
+        list(parts.cut(Texts.of(records), parts.Sizes(10, 300, 2, 1_000_000), check))

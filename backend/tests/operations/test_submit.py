@@ -13,12 +13,12 @@ from backend.operations import idempotency, parts, retention
 from backend.operations.idempotency import Answer
 from backend.operations.store import NewOperation
 from backend.operations.submit import Submission, replay, sizes, submit
-from backend.tests.support.engine import DEFAULTS, Engine, card, repeatable
+from backend.tests.support.engine import DEFAULTS, Engine, card, cut, repeatable
 
 
 def offer(engine: Engine, key: str, body: bytes = b"body") -> Answer:
     new = NewOperation(new_operation_id(), engine.owner, "import", 4, DEFAULTS)
-    staged = list(parts.cut([b"{}"] * 200, sizes(get_settings())))
+    staged = cut([b"{}"] * 200)
     return submit(Submission(new, staged, "{count} cards"), repeatable(key, body))
 
 
@@ -79,7 +79,7 @@ def test_a_refused_submission_leaves_nothing_not_even_its_key(engine: Engine) ->
         raise RateLimited("too many cards", retry_after=5)
 
     new = NewOperation(new_operation_id(), engine.owner, "import", 4, DEFAULTS)
-    staged = list(parts.cut([b"{}"], sizes(get_settings())))
+    staged = cut([b"{}"])
     with pytest.raises(RateLimited):
         submit(Submission(new, staged, "{count}", charge=refuse), repeatable("key"))
     assert engine.rows("SELECT count(*) FROM operations")[0][0] == 0

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from backend.core.settings import get_settings
+from backend.core.texts import Texts
 from backend.formats.strict_json import look_into, quick_envelope
 from backend.operations import parts
 from backend.operations.parts import Part
@@ -63,7 +64,7 @@ def test_accepting_ten_thousand_cards_takes_little_more_than_their_text(engine: 
         body = b'{"cards":[' + b",".join(_raws(count)) + b"]}"
 
         def act() -> None:
-            cards = quick_envelope(body).cards or []
+            cards = quick_envelope(body).cards or Texts.of([])
             engine.start("import", parts.cut(cards, sizes(get_settings()), look_into), {})
 
         return _peak(act), len(body)
@@ -79,7 +80,7 @@ def test_large_cards_are_not_decoded_side_by_side():
     def accept(count: int) -> tuple[int, int]:
         card = json.dumps({"title": "t", "body": "x" * 1_000 * KIB + "😀"}, ensure_ascii=False).encode()
         body = b'{"cards":[' + b",".join([card] * count) + b"]}"
-        return _peak(lambda: look_into(quick_envelope(body).cards or [])), len(body)
+        return _peak(lambda: look_into(quick_envelope(body).cards or Texts.of([]))), len(body)
 
     (small, few), (large, many) = accept(4), accept(16)
     assert (large - small) / (many - few) <= ACCEPTING

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from backend.core.ids import new_id, new_operation_id
 from backend.core.settings import get_settings
+from backend.core.texts import Texts
 from backend.db.session import unit_of_work
 from backend.ledger import invariants
 from backend.operations import actions, parts, report, store
@@ -34,6 +35,11 @@ def card(number: int, **fields: Any) -> dict[str, Any]:
     return {**plain, "privacy_level": "BUSINESS", **fields}
 
 
+def cut(raws: list[bytes]) -> list[Part]:
+    """Records in parts, as the API cuts them."""
+    return list(parts.cut(Texts.of(raws), sizes(get_settings())))
+
+
 class Engine:
     """One owner's view of the engine in this process."""
 
@@ -54,15 +60,13 @@ class Engine:
     def imports(self, cards: list[Any], request: Repeatable | None = None, **options: Any) -> UUID:
         """Submit an import."""
         raws = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in cards]
-        return self.start(
-            "import", list(parts.cut(raws, sizes(get_settings()))), DEFAULTS | options, request=request
-        )
+        return self.start("import", cut(raws), DEFAULTS | options, request=request)
 
     def deletes(self, ids: list[Any], kind: str = "delete", **options: Any) -> UUID:
         """Submit a delete, or a restore."""
         raws = [json.dumps(str(one)).encode() for one in ids]
         options = {"soft_delete": True} | options if kind == "delete" else options
-        return self.start(kind, list(parts.cut(raws, sizes(get_settings()))), options)
+        return self.start(kind, cut(raws), options)
 
     def runner(self, **more: Any) -> Runner:
         return Runner(self.worker, **more)

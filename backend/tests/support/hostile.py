@@ -90,8 +90,8 @@ def insert(owner: UUID, given: list[dict[str, Any]] | list[CardIn], *, part: int
     for index, one in enumerate(given):
         card = one if isinstance(one, CardIn) else read_card(json.dumps(one).encode())
         assert isinstance(card, CardIn), (card, one)
-        rows.append(builder.build(index, card))
+        rows.append(builder.row(index, card))
     for start in range(0, len(rows), part):
         with unit_of_work() as connection:
-            store.insert(connection, [rows[start : start + part]])
+            store.insert(connection, [store.Batch.of(rows[start : start + part])])
     return operation
