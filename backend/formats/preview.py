@@ -31,7 +31,7 @@ def preview(
 
     Returns:
         Per record ``{"index", "row", "card"}``, or ``{"index", "row", "code", "message", "field"}`` for one
-        that cannot be mapped. The card is not validated here: that is ``backend.cards.schema``'s.
+        that cannot be mapped. The card is not validated here: that is ``backend.cards.reading``'s.
 
     Raises:
         MalformedBody, PayloadTooLarge, UnsupportedMedia: as for ``split``.

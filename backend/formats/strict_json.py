@@ -161,6 +161,25 @@ def are_strict(texts: Texts, depth: int = MAX_DEPTH, *, elements: bool = False) 
         return False
 
 
+def are_accounted_for(texts: Texts, members: int, skipped: Sequence[bytes]) -> bool:
+    """``are_strict`` of texts that another decoder has read, each for itself; ``False`` where it is not told.
+
+    Args:
+        members: how many different names that decoder has found in the texts' objects, or fewer.
+        skipped: the JSON texts of values among them that it left undecoded.
+    """
+    joined = b",".join(skipped)
+    if joined.count(b"[") >= _CARD_DEPTH - 2:
+        return False
+    try:
+        values = orjson.loads(b"[%b]" % joined)
+    except ValueError:
+        return False
+    members += sum([len(value) for value in values if type(value) is dict])
+    # Each member has such a colon, strings may have more. One object in another has members not counted here.
+    return len(_colons(texts.block())) == members
+
+
 def raw_members(raw: bytes) -> dict[str, bytes]:
     """The members of an object that ``check`` has passed, each as it stands; of nothing else.
 

@@ -11,14 +11,15 @@ import psycopg
 from sqlalchemy import exc
 
 from backend.cards import store as cards
+from backend.cards.reading import members, read_card, read_cards, read_lines
 from backend.cards.rules import Publishing
-from backend.cards.schema import CardIn, CardProblem, read_card, read_cards
+from backend.cards.schema import CardIn, CardProblem
 from backend.cards.store import Batch, Row, RowBuilder
 from backend.core.ids import card_range
 from backend.core.texts import Texts
 from backend.db.session import execute
 from backend.formats.registry import to_card
-from backend.formats.strict_json import are_strict
+from backend.formats.strict_json import are_accounted_for, are_strict
 from backend.ledger import store as ledger
 from backend.operations import parts
 from backend.operations.store import ItemError, PartResult
@@ -82,11 +83,22 @@ class _Import:
         first = self.claim.first_index
         for start, end in self.batches:
             records = self.staged.records(start, end)
-            plain = self.name == "json" or (self.name == "ndjson" and are_strict(records))
-            found = read_cards(records, nul=nul) if plain else [None] * len(records)
+            found = self.found(records, nul)
             good = [card for card in found if isinstance(card, CardIn)]
             all_good = len(good) == len(found)
             yield enumerate(good, first + start) if all_good else self.good(first + start, records, found)
+
+    def found(self, records: Texts, nul: bool) -> Sequence[CardIn | CardProblem | None]:
+        """What the records are as they stand; ``None`` where that is not asked or not certain."""
+        if self.name == "json":
+            return read_cards(records, nul=nul)
+        if self.name == "ndjson":
+            cards = read_lines(records, nul=nul)
+            if cards is not None and are_accounted_for(records, *members(cards)):
+                return cards
+            if are_strict(records):
+                return read_cards(records, nul=nul)
+        return [None] * len(records)
 
     def good(
         self, first: int, records: Texts, found: Sequence[CardIn | CardProblem | None]

@@ -27,7 +27,8 @@ from backend.api.submissions import (
     start,
 )
 from backend.auth.store import Caller
-from backend.cards.schema import CardProblem, read_card
+from backend.cards.reading import read_card
+from backend.cards.schema import CardProblem
 from backend.core.errors import InvalidRequest, PayloadTooLarge
 from backend.core.ids import new_operation_id
 from backend.core.settings import Settings, get_settings

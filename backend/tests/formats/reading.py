@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from backend.cards.schema import CardIn, CardProblem, read_card
+from backend.cards.reading import read_card
+from backend.cards.schema import CardIn, CardProblem
 from backend.formats.base import ItemProblem, Limits
 from backend.formats.fields import encoded
 from backend.formats.registry import to_card

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.cards.schema import CardIn, read_card
+from backend.cards.reading import read_card
+from backend.cards.schema import CardIn
 from backend.formats.base import ItemProblem, Limits
 from backend.formats.fields import encoded
 from backend.formats.registry import source_for, to_card

@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from backend.cards import store
-from backend.cards.schema import CardIn, read_card
+from backend.cards.reading import read_card
+from backend.cards.schema import CardIn
 from backend.core.ids import new_operation_id
 from backend.db.session import unit_of_work
 

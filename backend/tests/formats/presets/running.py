@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backend.cards.schema import CardIn, read_card
+from backend.cards.reading import read_card
+from backend.cards.schema import CardIn
 from backend.formats.base import ItemProblem, Limits
 from backend.formats.presets.registry import PRESETS
 

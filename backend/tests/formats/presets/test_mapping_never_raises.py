@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.cards import schema
+from backend.cards import reading, schema
 from backend.formats import fitting
 from backend.formats.presets.anki_note import card_from_note as card_from_flashcard
 from backend.formats.presets.html_text import html_to_text
@@ -70,7 +70,7 @@ def encode(card: dict[str, Any]) -> bytes:
 
 
 def accepted(card: dict[str, Any]) -> schema.CardIn:
-    read = schema.read_card(encode(card))
+    read = reading.read_card(encode(card))
     assert isinstance(read, schema.CardIn), read
     return read
 
@@ -143,7 +143,7 @@ _front = st.dictionaries(
 
 @given(_any_text, _front, _any_text)
 def test_any_note_is_mapped(path: str, front_matter: dict[str, Any], body: str) -> None:
-    schema.read_card(encode(card_from_note(path, front_matter, body, {})))
+    reading.read_card(encode(card_from_note(path, front_matter, body, {})))
 
 
 @given(
@@ -157,7 +157,7 @@ def test_any_note_is_mapped(path: str, front_matter: dict[str, Any], body: str) 
 def test_any_object_is_mapped_as_a_tweet(record: dict[str, Any]) -> None:
     card = card_from_tweet(record, "", {})
     if card is not None:
-        schema.read_card(encode(card))
+        reading.read_card(encode(card))
 
 
 @given(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.cards.schema import CardIn, read_card
+from backend.cards.reading import read_card
+from backend.cards.schema import CardIn
 from backend.core.errors import MalformedBody
 from backend.formats.base import Limits
 from backend.formats.presets.registry import PRESETS

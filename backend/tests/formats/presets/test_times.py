@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.cards.schema import read_card
+from backend.cards.reading import read_card
 from backend.formats.presets.times import read_time
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.cards import schema
-from backend.cards.schema import CardIn, CardProblem, metadata_bytes, read_card, read_cards
+from backend.cards.reading import read_card, read_cards
+from backend.cards.schema import CardIn, CardProblem, metadata_bytes
 from backend.core.texts import Texts
 
 PLAIN: dict[str, Any] = {"title": "t", "body": "", "category": "c", "privacy_level": "PRIVATE"}
