@@ -96,18 +96,16 @@ def read_card(raw: bytes) -> CardIn | CardProblem:
 
 
 def members(cards: Iterable[CardIn]) -> tuple[int, list[bytes]]:
-    """How many members the cards' objects have at least (null and none are the same to us), and the JSON of
-    those values that decoding skipped.
-    """
+    """How many different names the cards' objects have, and the JSON of the values that decoding skipped."""
     count, skipped = 0, list[bytes]()
     for card in cards:
         count += (
             len(REQUIRED)
-            + (card.tags is not None)
-            + (card.source_platform is not None)
-            + (card.source_url is not None)
-            + (card.external_id is not None)
-            + (card.created_at is not None)
+            + (card.tags is not UNSET)
+            + (card.source_platform is not UNSET)
+            + (card.source_url is not UNSET)
+            + (card.external_id is not UNSET)
+            + (card.created_at is not UNSET)
         )
         if card.metadata is not UNSET:
             skipped.append(bytes(card.metadata))
@@ -125,12 +123,12 @@ def _tidy(card: CardIn) -> bool:
     if card.source_platform == "":
         card.source_platform = None
     url, metadata = card.source_url, card.metadata
-    if card.created_at is not None:
+    if card.created_at:
         card.created_at = aware(card.created_at)
         if not OLDEST <= card.created_at <= NEWEST:
             return False
     # Of what is JSON and no object, null alone will do.
-    return (url is None or is_url(url) is not None) and (
+    return (not isinstance(url, str) or is_url(url) is not None) and (
         metadata is UNSET or bytes(metadata)[:1] in _OBJECT_OR_NULL
     )
 
@@ -158,8 +156,9 @@ def _diagnose(raw: bytes, card: CardIn | None = None) -> CardIn | CardProblem:
         # Valid for the rules above and refused by the decoder: a number or a date out of its range.
         return CardProblem("invalid_value", "The card has a value that cannot be read")
     card.privacy_level = card.privacy_level.upper()
-    card.source_platform = card.source_platform or None
-    if card.created_at is not None:
+    if card.source_platform == "":
+        card.source_platform = None
+    if card.created_at:
         card.created_at = aware(card.created_at)
     return card
 

@@ -36,18 +36,18 @@ _Tag = Annotated[str, Meta(max_length=MAX_TAG)]
 
 
 class CardIn(Struct, forbid_unknown_fields=True, gc=False):
-    """One card as a caller sends it."""
+    """One card as a caller sends it. ``UNSET`` is what was not sent; to a card, null is the same."""
 
     title: Annotated[str, Meta(min_length=1, max_length=MAX_TITLE)]
     body: Annotated[str, Meta(max_length=MAX_BODY_BYTES)]
     category: Annotated[str, Meta(min_length=1, max_length=MAX_CATEGORY)]
     privacy_level: str
-    tags: Annotated[list[_Tag], Meta(max_length=MAX_TAGS)] | None = None
-    source_platform: Annotated[str, Meta(max_length=MAX_PLATFORM)] | None = None
-    source_url: Annotated[str, Meta(max_length=MAX_URL)] | None = None
-    external_id: Annotated[str, Meta(min_length=1, max_length=MAX_EXTERNAL_ID)] | None = None
+    tags: Annotated[list[_Tag], Meta(max_length=MAX_TAGS)] | UnsetType | None = UNSET
+    source_platform: Annotated[str, Meta(max_length=MAX_PLATFORM)] | UnsetType | None = UNSET
+    source_url: Annotated[str, Meta(max_length=MAX_URL)] | UnsetType | None = UNSET
+    external_id: Annotated[str, Meta(min_length=1, max_length=MAX_EXTERNAL_ID)] | UnsetType | None = UNSET
     metadata: Raw | UnsetType = UNSET
-    created_at: datetime | None = None
+    created_at: datetime | UnsetType | None = UNSET
     id: Raw | UnsetType = UNSET
     is_published: Raw | UnsetType = UNSET
     published_url: Raw | UnsetType = UNSET

@@ -165,7 +165,7 @@ def are_accounted_for(texts: Texts, members: int, skipped: Sequence[bytes]) -> b
     """``are_strict`` of texts that another decoder has read, each for itself; ``False`` where it is not told.
 
     Args:
-        members: how many different names that decoder has found in the texts' objects, or fewer.
+        members: how many different names that decoder has found in the texts' objects.
         skipped: the JSON texts of values among them that it left undecoded.
     """
     joined = b",".join(skipped)

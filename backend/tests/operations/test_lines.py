@@ -61,7 +61,10 @@ def test_lines_that_are_as_many_cards_together_are_none_for_themselves() -> None
 @pytest.mark.parametrize(
     "fields",
     [
-        {}, {"tags": ["a", "b"]}, {"metadata": {}}, {"metadata": {"a": 1, "b": [1, 2]}}, {"external_id": "e"},
+        {}, {"tags": ["a", "b"]}, {"metadata": {}},
+        {"tags": None, "source_url": None, "metadata": None, "id": None},
+        {"external_id": None, "created_at": None, "source_platform": None},
+        {"metadata": {"a": 1, "b": [1, 2]}}, {"external_id": "e"},
         {"id": "x", "is_published": True, "published_url": "https://x.example", "updated_at": "2024"},
         {"created_at": "2024-02-29T10:00:00", "source_platform": "x", "source_url": "https://x.example/a:b"},
     ],
