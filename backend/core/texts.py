@@ -10,7 +10,8 @@ class Texts:
     """Some JSON texts with a comma between each two, and nothing more than white space beside it.
 
     With brackets around it the block is an array of them, and a range of them is a range of bytes: none is
-    copied for being cut out, counted or decoded together.
+    copied for being cut out, counted or decoded together. Lines of a file have their line break in between:
+    no array, and a decoder will say so.
 
     Args:
         data: the block.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
 
+from backend.core.texts import Texts
+
 MIB = 1024 * 1024
+_BATCH_RECORDS, _BATCH_BYTES = 500, 256 * 1024
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -17,6 +21,28 @@ class Record(Struct, frozen=True, gc=False):
 
     raw: bytes
     row: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some records that follow one another, to be staged together. A row is 0 where a record has none."""
+
+    texts: Texts
+    rows: Sequence[int]
+
+
+def batched(records: Iterable[Record]) -> Iterator[Batch]:
+    """Records some at a time."""
+    raws, rows, size = list[bytes](), list[int](), 0
+    for record in records:
+        raws.append(record.raw)
+        rows.append(record.row or 0)
+        size += len(record.raw)
+        if len(raws) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
+            yield Batch(Texts.of(raws), rows)
+            raws, rows, size = [], [], 0
+    if raws:
+        yield Batch(Texts.of(raws), rows)
 
 
 @dataclass(frozen=True, slots=True)

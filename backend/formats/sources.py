@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from backend.formats.base import ItemProblem, Limits, Record
+from backend.formats.base import Batch, ItemProblem, Limits, Record, batched
 from backend.formats.fields import CARD_FIELDS, RawObject, encoded
 from backend.formats.strict_json import raw_members
 
@@ -49,6 +49,10 @@ class Source(ABC):
         Raises:
             MalformedBody: it is not what the preset reads. PayloadTooLarge: it is beyond a cap.
         """
+
+    def batches(self, path: Path, encoding: str | None, limits: Limits) -> Iterator[Batch]:
+        """The same records, some at a time: to be staged, not to be looked at."""
+        return batched(self.split(path, encoding, limits))
 
     @classmethod
     @abstractmethod

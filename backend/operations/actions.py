@@ -14,6 +14,7 @@ from backend.core.failpoints import hit
 from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
+from backend.formats.base import Record, batched
 from backend.operations import ending, idempotency, news, outcomes, parts, store
 from backend.operations.finishing import finish
 from backend.operations.idempotency import Answer, Repeatable
@@ -39,12 +40,6 @@ class Caller:
 
     owner: UUID
     api_key_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    raw: bytes
-    row: int | None
 
 
 def cancel(
@@ -109,7 +104,7 @@ def retry(caller: Caller, operation_id: UUID, request: Repeatable | None) -> Ans
             raise Conflict("This export succeeded; there is nothing to retry")
         staged = [Part(0, 0, 0, None)]
     else:
-        staged = list(parts.cut_stream(_failed_records(operation), sizes(get_settings())))
+        staged = list(parts.cut_stream(batched(_failed_records(operation)), sizes(get_settings())))
         if not staged:
             raise Conflict("No item of this operation failed; there is nothing to retry")
     noun = {"import": "cards", "export": "the export"}.get(operation.kind, "ids")
@@ -137,7 +132,7 @@ def undo(caller: Caller, operation_id: UUID, request: Repeatable | None, audit: 
             options["undoes"] = made_by
             staged = list(parts.cut_range(operation.total_items, sizes(settings)))
         else:
-            staged = list(parts.cut_stream(_deleted_ids(operation), sizes(settings)))
+            staged = list(parts.cut_stream(batched(_deleted_ids(operation)), sizes(settings)))
             if not staged:
                 raise Conflict("Nothing that this delete removed is known; there is nothing to undo")
         new = _child(caller, operation, "restore", options, staged, "Undo initiated for {count} cards")
@@ -173,23 +168,23 @@ def _child(
     return Submission(new, staged, message)
 
 
-def _failed_records(operation: Operation) -> Iterator[_Record]:
+def _failed_records(operation: Operation) -> Iterator[Record]:
     after = -1
     with unit_of_work() as connection:
         while page := store.errors_page(connection, operation.id, after=after, size=_ERRORS_AT_ONCE):
             for error in page:
                 if error.record is not None:
-                    yield _Record(error.record, error.row)
+                    yield Record(error.record, error.row)
             after = page[-1].index
         for row in connection.execute(_KEPT_PAYLOADS, {"id": operation.id}):
             records, numbers = parts.decode(bytes(row.payload))
             for offset, record in enumerate(records.split()):
-                yield _Record(record, numbers[offset] if numbers else None)
+                yield Record(record, numbers[offset] if numbers else None)
 
 
-def _deleted_ids(operation: Operation) -> Iterator[_Record]:
+def _deleted_ids(operation: Operation) -> Iterator[Record]:
     with unit_of_work() as connection:
         for row in store.part_outcomes(connection, operation.id):
             for _, outcome, card in outcomes.decode(row.outcomes and bytes(row.outcomes)):
                 if outcome == "deleted" and card is not None:
-                    yield _Record(f'"{card}"'.encode(), None)
+                    yield Record(f'"{card}"'.encode(), None)

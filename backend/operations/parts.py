@@ -15,11 +15,11 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Protocol
 
 from backend.core.texts import Texts
+from backend.formats.base import Batch
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -32,15 +32,6 @@ _AHEAD = 2
 _encoders = ThreadPoolExecutor(
     _AHEAD, thread_name_prefix="encode"
 )  # its threads are begun when there is work
-
-
-class RecordLike(Protocol):
-    """A record of any reader: JSON bytes and, for files, the row it came from."""
-
-    @property
-    def raw(self) -> bytes: ...
-    @property
-    def row(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,31 +114,54 @@ def _bounds(lengths: Sequence[int], sizes: Sizes) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def cut_stream(records: Iterable[RecordLike], sizes: Sizes) -> Iterator[Part]:
+def cut_stream(batches: Iterable[Batch], sizes: Sizes) -> Iterator[Part]:
     """Cut a stream of unknown length into growing parts.
 
     Three parts are in memory at a time: two are encoded in threads while the next one is read.
     """
-    raws: list[bytes] = []
-    rows: list[int] = []
-    number = first = weight = 0
     begun: deque[_Begun] = deque()
-    wanted, most = sizes.growing(first), sizes.max_bytes
-    for record in records:
-        raw = record.raw
-        raws.append(raw)
-        rows.append(record.row or 0)
-        weight += len(raw)
-        if len(raws) >= wanted or weight >= most:
-            if len(begun) == _AHEAD:
-                yield begun.popleft().part()
-            begun.append(_Begun(number, first, len(raws), _encoders.submit(encode, Texts.of(raws), rows)))
-            number, first, weight = number + 1, first + len(raws), 0
-            raws, rows = [], []
-            wanted = sizes.growing(first)
+    part = _Gathered(0, 0, sizes.growing(0))
+    for batch in batches:
+        start = 0
+        while start < len(batch.rows):
+            start = part.take(batch, start, sizes.max_bytes)
+            if part.full:
+                if len(begun) == _AHEAD:
+                    yield begun.popleft().part()
+                begun.append(part.begin())
+                after = part.first + len(part.rows)
+                part = _Gathered(part.number + 1, after, sizes.growing(after))
     yield from (one.part() for one in begun)
-    if raws:
-        yield Part(number, first, len(raws), encode(Texts.of(raws), rows))
+    if part.rows:
+        yield part.begin().part()
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What goes into a part, in pieces of the batches it came in."""
+
+    number: int
+    first: int
+    wanted: int
+    pieces: list[Texts] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    weight: int = 0
+    full: bool = False
+
+    def take(self, batch: Batch, start: int, most: int) -> int:
+        """Records from ``start`` on, until it is full; where the batch goes on."""
+        weights = list(accumulate(batch.texts.lengths, initial=0))
+        heavy = bisect_left(weights, weights[start] + most - self.weight)
+        end = min(len(batch.rows), start + self.wanted - len(self.rows), heavy)
+        self.pieces.append(batch.texts.cut(start, end))
+        self.rows += batch.rows[start:end]
+        self.weight += weights[end] - weights[start]
+        self.full = len(self.rows) >= self.wanted or self.weight >= most
+        return end
+
+    def begin(self) -> _Begun:
+        payload = _encoders.submit(_encode, self.pieces, 1, self.rows)
+        return _Begun(self.number, self.first, len(self.rows), payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +184,16 @@ def cut_range(total: int, sizes: Sizes) -> Iterator[Part]:
 
 def encode(records: Texts, rows: list[int] | None = None) -> bytes:
     """Records (and their row numbers) as one payload."""
-    head = _words([len(records), (records.gap << 8) + int(rows is not None)])
-    return zstd.compress(b"".join((head, _words(records.lengths), _words(rows or []), records.data)), LEVEL)
+    return _encode([records], records.gap, rows)
+
+
+def _encode(blocks: Sequence[Texts], gap: int, rows: list[int] | None) -> bytes:
+    lengths = [size for block in blocks for size in block.lengths]
+    head = _words([len(lengths), (gap << 8) + int(rows is not None)])
+    pieces: list[bytes | memoryview] = [head, _words(lengths), _words(rows or []), blocks[0].data]
+    for block in blocks[1:]:
+        pieces += (b",", block.data)
+    return zstd.compress(b"".join(pieces), LEVEL)
 
 
 class Payload:

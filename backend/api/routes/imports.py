@@ -33,7 +33,7 @@ from backend.core.errors import InvalidRequest, PayloadTooLarge
 from backend.core.ids import new_operation_id
 from backend.core.settings import Settings, get_settings
 from backend.core.texts import Texts
-from backend.formats.base import Limits, Record
+from backend.formats.base import Batch, Limits
 from backend.formats.presets.registry import PRESETS
 from backend.formats.preview import preview
 from backend.formats.registry import source_for
@@ -158,7 +158,7 @@ def _import_file(request: Post, upload: Upload, query: dict[str, str]) -> JSONRe
     earlier = replay(request.who.user_id, request.repeatable)
     if earlier is not None:
         return answered(earlier)
-    records = _counted(source.split(upload.path, upload.content_encoding, limits(settings)), settings)
+    records = _counted(source.batches(upload.path, upload.content_encoding, limits(settings)), settings)
     return start(
         request,
         _submission(
@@ -181,7 +181,7 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def _counted(records: Iterator[Record], settings: Settings) -> Iterator[Record]:
+def _counted(batches: Iterator[Batch], settings: Settings) -> Iterator[Batch]:
     """The same records.
 
     Raises:
@@ -189,10 +189,11 @@ def _counted(records: Iterator[Record], settings: Settings) -> Iterator[Record]:
         PayloadTooLarge: beyond the most that one file may hold.
     """
     count = 0
-    for count, record in enumerate(records, 1):
+    for batch in batches:
+        count += len(batch.rows)
         if count > settings.max_cards_per_file:
             raise PayloadTooLarge(f"Maximum {settings.max_cards_per_file:,} cards per file")
-        yield record
+        yield batch
     if not count:
         raise InvalidRequest("No cards provided for import")
 

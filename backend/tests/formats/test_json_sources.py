@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from backend.cards.schema import CardIn
 from backend.core.errors import MalformedBody, PayloadTooLarge
@@ -38,6 +40,25 @@ def test_a_line_beyond_the_cap_fails_alone(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert isinstance(found[1][1], ItemProblem)
     assert "1,000 bytes" in found[1][1].message
+
+
+_PIECES = [b"\n", b"\n", b"a", b"bc", b" ", b"\r\n", b"\t", b"x" * 12, b"\xef\xbb\xbf", b"\x0b"]
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(st.sampled_from(_PIECES), max_size=30), at_once=st.integers(1, 40))
+def test_lines_are_the_same_however_much_is_read_at_once(
+    pieces: list[bytes], at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest, data = 10, b"".join(pieces)
+    expected = [
+        (json.loads(raw)["unreadable"] if len(line) > longest else raw, row)
+        for row, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
+        if (raw := b'{"unreadable":""}' if len(line) > longest else line.strip(b" \t\r\n"))
+    ]
+    monkeypatch.setattr(json_sources, "_READ_BYTES", at_once)
+    found = raws(NdjsonSource(), data, tmp_path, max_record_bytes=longest)
+    assert [("" if raw.startswith(b"{") else raw, row) for raw, row in found] == expected
 
 
 @pytest.mark.parametrize("line", [b"{bad", b'{"a":1,"a":2}', b'{"a":1e999}', b"[NaN]", b"\xff", b"[" * 99])

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.texts import Texts
+from backend.formats.base import Batch
 from backend.operations import parts
 
 if sys.version_info >= (3, 14):
@@ -50,6 +51,34 @@ def test_parts_that_the_first_versions_staged_are_read() -> None:
         assert parts.decode(payload) == (Texts.of(records), rows)
         staged = parts.Payload(payload)
         assert [staged.records(0, 2).block(), staged.records(2, 3).block()] == [b'{"a":1},', b"[2]"]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 40), max_size=30), max_size=12),
+    st.integers(1, 8), st.integers(8, 30), st.integers(1, 6), st.integers(20, 400),
+)  # fmt: skip
+def test_a_stream_is_cut_as_if_it_came_record_by_record(
+    batches: list[list[int]], smallest: int, largest: int, wanted: int, most: int
+) -> None:
+    sizes = parts.Sizes(smallest, largest, wanted, most)
+    made = [[b"%d" % (number % 10) * size for number, size in enumerate(one)] for one in batches]
+    rows = iter(range(1, 1_000))
+    stream = [Batch(Texts.of(one), [next(rows) for _ in one]) for one in made]
+    expected: list[list[bytes]] = [[]]
+    staged = 0
+    for record in [record for one in made for record in one]:
+        expected[-1].append(record)
+        staged += 1
+        before = staged - len(expected[-1])
+        if len(expected[-1]) >= sizes.growing(before) or sum(map(len, expected[-1])) >= most:
+            expected.append([])
+    cut = list(parts.cut_stream(stream, sizes))
+    found = [parts.decode(part.payload or b"") for part in cut]
+    assert [texts.split() for texts, _ in found] == [one for one in expected if one]
+    assert [row for _, some in found for row in some or ()] == list(range(1, staged + 1))
+    assert [(part.number, part.first_index) for part in cut] == [
+        (number, sum(map(len, expected[:number]))) for number in range(len(cut))
+    ]
 
 
 def test_a_payload_that_ends_early_is_no_part() -> None:

@@ -9,6 +9,7 @@ import pytest
 from backend.core.errors import IdempotencyMismatch, RateLimited
 from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
+from backend.formats.base import Record, batched
 from backend.operations import idempotency, parts, retention
 from backend.operations.idempotency import Answer
 from backend.operations.store import NewOperation
@@ -105,10 +106,8 @@ def test_the_estimate_comes_from_what_was_measured(engine: Engine) -> None:
 
 
 def test_a_stream_is_cut_into_growing_parts(engine: Engine) -> None:
-    class Record:
-        raw, row = b"{}", 7
-
-    staged = parts.cut_stream((Record() for _ in range(30_000)), sizes(get_settings()))
+    records = (Record(b"{}", 7) for _ in range(30_000))
+    staged = parts.cut_stream(batched(records), sizes(get_settings()))
     task = engine.start("import", staged, DEFAULTS)  # type: ignore[arg-type]
     counts = [
         row[0]
