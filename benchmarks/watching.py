@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,10 +89,21 @@ def memory_figures(memory: Memory, what: str) -> Iterator[Figure]:
 
 
 class StatusCalls:
-    """Asks for an operation's status, one call after another on one connection, until left; once at least."""
+    """Asks for an operation's status, one call after another on one connection, until left; once at least.
 
-    def __init__(self, base_url: str, key: str, task_id: str, pause_seconds: float = 0.005) -> None:
-        self.milliseconds: list[float] = []
+    Args:
+        milliseconds: gets how long each call took.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        task_id: str,
+        milliseconds: list[float],
+        pause_seconds: float = 0.005,
+    ) -> None:
+        self.milliseconds = milliseconds
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._ask, args=(base_url, key, task_id, pause_seconds))
 
@@ -106,24 +117,6 @@ class StatusCalls:
         self._over.set()
         self._thread.join()
 
-    def figures(self, group: str, name: str, p99: tuple[float, float]) -> Iterator[Figure]:
-        """p50, p95 and p99, the last with its goals; in milliseconds.
-
-        Raises:
-            ValueError: no call was answered meanwhile.
-        """
-        for share in (0.50, 0.95, 0.99):
-            last = share == 0.99
-            yield Figure(
-                group,
-                f"{name}, p{round(share * 100)}",
-                percentile(self.milliseconds, share),
-                "ms",
-                at_most=p99[0] if last else None,
-                stretch=p99[1] if last else None,
-                note=f"{len(self.milliseconds):,} calls, one at a time" if last else "",
-            )
-
     def _ask(self, base_url: str, key: str, task_id: str, pause_seconds: float) -> None:
         with Caller(base_url, key) as caller:
             caller.get(f"/bulk/status/{task_id}")  # the connection is made
@@ -133,6 +126,27 @@ class StatusCalls:
                 caller.get(f"/bulk/status/{task_id}")
                 self.milliseconds.append((time.perf_counter() - began) * 1000)
                 over = self._over.wait(pause_seconds)
+
+
+def status_figures(
+    milliseconds: Sequence[float], group: str, name: str, p99: tuple[float, float]
+) -> Iterator[Figure]:
+    """p50, p95 and p99, the last with its goals; in milliseconds.
+
+    Raises:
+        ValueError: no call was answered meanwhile.
+    """
+    for share in (0.50, 0.95, 0.99):
+        last = share == 0.99
+        yield Figure(
+            group,
+            f"{name}, p{round(share * 100)}",
+            percentile(milliseconds, share),
+            "ms",
+            at_most=p99[0] if last else None,
+            stretch=p99[1] if last else None,
+            note=f"{len(milliseconds):,} calls, one at a time" if last else "",
+        )
 
 
 def _processes(stack: RunningStack) -> list[tuple[str, int]]:
