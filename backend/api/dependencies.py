@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -33,13 +33,20 @@ _bearer = HTTPBearer(
 )
 
 
+Look = Callable[[Caller, Request], Any]
+
+
 @cache
-def caller(scope: str, *, operation: bool = False) -> Callable[..., Awaitable[Caller]]:
+def caller(
+    scope: str, *, operation: bool = False, look: Look | None = None
+) -> Callable[..., Awaitable[Caller]]:
     """A dependency that gives the route its ``Caller``.
 
     Args:
         scope: what the key must be allowed to do.
         operation: the request starts an operation: it also counts against the rate of operations.
+        look: what the route would begin with, done in the thread that is there already; what it returns is
+            in ``request.state.looked``.
 
     The dependency raises:
         Unauthenticated: no, malformed, unknown, expired or revoked key.
@@ -57,15 +64,20 @@ def caller(scope: str, *, operation: bool = False) -> Callable[..., Awaitable[Ca
         if key_hash is None:
             await _pause(request, reason)
             raise Unauthenticated
+
+        def admitted() -> Caller:
+            who, spent = _admit(key_hash, scope, operation)
+            request.state.caller = who
+            setattr(request.state, RATE_FIELDS, headers.of_standings(spent.standings))
+            require(who.scopes, scope)
+            request.state.looked = None if look is None else look(who, request)
+            return who
+
         try:
-            who, spent = await run_in_threadpool(_admit, key_hash, scope, operation)
+            return await run_in_threadpool(admitted)
         except Unauthenticated:
             await _pause(request, "useless")
             raise
-        request.state.caller = who
-        setattr(request.state, RATE_FIELDS, headers.of_standings(spent.standings))
-        require(who.scopes, scope)
-        return who
 
     return authenticated
 

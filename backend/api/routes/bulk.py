@@ -160,6 +160,14 @@ def _repeated(ids: list[Any]) -> list[int]:
     return repeated
 
 
+def _look(who: Caller, request: Request) -> dict[str, Any] | None:
+    """The status, where there is such an operation."""
+    try:
+        return report.read(who.user_id, operation_uuid(request.path_params["task_id"]))
+    except NotFound:
+        return None
+
+
 @router.get(
     "/bulk/status/{task_id}",
     response_model=schemas.Status,
@@ -170,24 +178,18 @@ def _repeated(ids: list[Any]) -> list[int]:
 async def get_status(
     request: Request,
     task_id: str,
-    who: Annotated[Caller, Depends(caller("cards:read"))],
+    who: Annotated[Caller, Depends(caller("cards:read", look=_look))],
     wait: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over.")] = 0,
 ) -> Response:
     """Progress is the sum of what is committed: exact, and it never goes back."""
-    operation_id = operation_uuid(task_id)
-    answer = await run_in_threadpool(_status, who.user_id, operation_id)
+    answer = request.state.looked
     seconds = wait or wait_seconds(request)
-    if seconds and answer["status"] not in FINAL:
-        await until_over(operation_id, seconds)
-        answer = await run_in_threadpool(_status, who.user_id, operation_id)
-    return JSONResponse(answer)
-
-
-def _status(owner: UUID, operation_id: UUID) -> dict[str, Any]:
-    answer = report.read(owner, operation_id)
+    if answer is not None and seconds and answer["status"] not in FINAL:
+        await until_over(operation_uuid(task_id), seconds)
+        answer = await run_in_threadpool(_look, who, request)
     if answer is None:
         raise NotFound("Operation not found")
-    return answer
+    return JSONResponse(answer)
 
 
 def operation_uuid(task_id: str) -> UUID:

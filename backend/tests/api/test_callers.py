@@ -14,6 +14,7 @@ from backend.auth.scopes import DEFAULT
 from backend.core.settings import get_settings
 from backend.db import redis_client
 from backend.limits import wrong_keys
+from backend.operations import report
 from backend.tests.support.service import InProcess
 
 
@@ -58,6 +59,20 @@ def wrong_headers(owner: Any) -> dict[str, dict[str, str]]:
         "revoked": {"Authorization": f"Bearer {revoked.key}"},
         "expired": {"Authorization": f"Bearer {expired.key}"},
     }
+
+
+def test_nothing_is_looked_up_for_a_key_without_the_scope(service, monkeypatch):
+    """A status is read where the key is: after it."""
+    asked = []
+    monkeypatch.setattr(report, "read", lambda *of: asked.append(of))
+    path = "/bulk/status/01a0b0f4-0000-7000-8000-000000ffffff"
+    assert service.http.get(path, headers=headers("bulk:import")).status_code == 403
+    assert service.http.get(path, headers={}).status_code == 401
+    assert not asked
+    assert service.http.get(path, headers=headers("cards:read")).status_code == 404
+    assert service.http.get(path + "?wait=99", headers=headers("cards:read")).status_code == 422
+    assert service.http.get("/bulk/status/none", headers=headers("cards:read")).status_code == 404
+    assert len(asked) == 2
 
 
 def test_every_wrong_key_gets_the_same_401(service, owner):
