@@ -234,7 +234,7 @@ def _apart(body: bytes, start: int, end: int) -> Texts:
             # One byte can only be the comma. Of more, each must be where it is thought to be.
             if len(gap) == 1 or all(body.startswith(gap + b"{", first + at) for at in found.starts()[1:-1]):
                 return found
-    return Texts.of(list(map(bytes, elements)))
+    return Texts(b",".join([memoryview(one) for one in elements]), lengths)
 
 
 def _all_members(texts: Texts, depth: int, elements: bool) -> bool:

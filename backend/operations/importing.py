@@ -97,7 +97,7 @@ class _Import:
             if cards is not None and are_accounted_for(records, *members(cards)):
                 return cards
             if are_strict(records):
-                return read_cards(records, nul=nul)
+                return read_cards(records, nul=nul) if cards is None else cards
         return [None] * len(records)
 
     def good(
