@@ -324,8 +324,8 @@ def test_a_start_after_the_end_is_not_counted(engine: Engine, monkeypatch: pytes
         with autocommit() as connection:  # of all that hold a lock on a part: there is one
             ended = connection.exec_driver_sql(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks "
-                "WHERE locktype = 'relation' AND granted AND relation = 'operation_parts'::regclass AND pid <> pg_backend_pid() "
-                "AND mode = 'RowShareLock' "
+                "WHERE locktype = 'relation' AND granted AND relation = 'operation_parts'::regclass "
+                "AND pid <> pg_backend_pid() AND mode = 'RowShareLock' "
                 "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             ).all()
         assert len(ended) == 1
