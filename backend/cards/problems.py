@@ -29,10 +29,12 @@ from backend.cards.schema import (
 )
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Returns a match where it is an http or https URL that names a host.
 is_url = re.compile(r"https?://[^\s/?#]+[^\s]*\Z", re.IGNORECASE).match
 
 
 def find_problem(value: dict[str, Any]) -> CardProblem | None:
+    """The first thing that is wrong with a decoded card; ``None`` where nothing is."""
     for name in REQUIRED:
         if name not in value:
             return CardProblem("missing_field", f"{name} is required", name)

@@ -1,7 +1,8 @@
 """From the JSON of a record to a card, or to what is wrong with it.
 
-``read_card`` is the way in. A good card takes the fast path (one msgspec decode); only a card that fails is
-looked at again, field by field, to say exactly what is wrong.
+``read_card`` is the way in for one, ``read_cards`` for many, ``read_lines`` for many of which it is not known
+whether they are JSON. A good card takes the fast path (one msgspec decode); only a card that fails is looked
+at again, field by field, to say exactly what is wrong.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Row(Struct, frozen=True, gc=False):
     data: bytes
 
 
-class Batch(Struct, frozen=True, gc=False):
+class CopyData(Struct, frozen=True, gc=False):
     """COPY rows of some cards, encoded one behind the other."""
 
     data: bytes
@@ -49,7 +49,7 @@ class Batch(Struct, frozen=True, gc=False):
     published: int
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Batch:
+    def of(cls, rows: Sequence[Row]) -> CopyData:
         """These rows, together."""
         published = sum(row.published_url is not None for row in rows)
         return cls(b"".join([row.data for row in rows]), len(rows), published)
@@ -73,11 +73,11 @@ class RowBuilder:
         tags = _Encoded(c.text)
         self._tags = _Encoded(lambda names: c.text_array([tags[name] for name in names]))
 
-    def batch(self, cards: Iterable[tuple[int, CardIn]]) -> Batch:
+    def batch(self, cards: Iterable[tuple[int, CardIn]]) -> CopyData:
         """Cards with their indexes as rows that are only to be sent."""
         pieces = self._pieces(cards)
         published = sum([one[_URL_PIECE] is not _NO_URL for one in pieces])
-        return Batch(b"".join(chain.from_iterable(pieces)), len(pieces), published)
+        return CopyData(b"".join(chain.from_iterable(pieces)), len(pieces), published)
 
     def row(self, index: int, card: CardIn) -> Row:
         """One card with all that follows from it."""
@@ -139,7 +139,7 @@ class _Encoded(dict[Any, bytes]):
         return data
 
 
-def insert(connection: Connection, batches: Iterable[Batch], count: int = 1) -> None:
+def insert(connection: Connection, batches: Iterable[CopyData], count: int = 1) -> None:
     """COPY rows into cards as they come, in the caller's transaction. Raises what PostgreSQL raises.
 
     Args:

@@ -14,7 +14,7 @@ from backend.cards import store as cards
 from backend.cards.reading import members, read_card, read_cards, read_lines
 from backend.cards.rules import Publishing
 from backend.cards.schema import CardIn, CardProblem
-from backend.cards.store import Batch, Row, RowBuilder
+from backend.cards.store import CopyData, Row, RowBuilder
 from backend.core.ids import card_range
 from backend.core.texts import Texts
 from backend.db.session import execute
@@ -169,7 +169,7 @@ class _Import:
     def insert(self, rows: Sequence[Row]) -> None:
         """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
         bounds = list(_batches([len(row.data) for row in rows]))
-        error = self.copied([Batch.of(rows[start:end]) for start, end in bounds]) if rows else None
+        error = self.copied([CopyData.of(rows[start:end]) for start, end in bounds]) if rows else None
         if error is None:
             return
         if len(rows) == 1:
@@ -179,7 +179,7 @@ class _Import:
         self.insert(rows[:middle])
         self.insert(rows[middle:])
 
-    def copied(self, batches: Sequence[Batch]) -> BaseException | None:
+    def copied(self, batches: Sequence[CopyData]) -> BaseException | None:
         """COPY the rows and count them, or nothing of both: then why PostgreSQL refused."""
         try:
             with self.connection.begin_nested():
@@ -190,11 +190,11 @@ class _Import:
             return error
         return None
 
-    def copy(self, batches: Iterable[Batch], count: int) -> None:
+    def copy(self, batches: Iterable[CopyData], count: int) -> None:
         """COPY the rows, and count them once PostgreSQL has them all."""
         imported = published = 0
 
-        def counted() -> Iterator[Batch]:
+        def counted() -> Iterator[CopyData]:
             nonlocal imported, published
             for batch in batches:
                 imported += batch.cards

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,8 +79,8 @@ class Cut:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[Part]:
-        cut = (self._records.cut(start, end) for start, end in self._bounds)
-        encoded = map(encode, cut) if self._check is None else self._checked(self._check, list(cut))
+        cut = [self._records.cut(start, end) for start, end in self._bounds]
+        encoded = map(encode, cut) if self._check is None else self._checked(self._check, cut)
         for number, ((start, end), payload) in enumerate(zip(self._bounds, encoded, strict=True)):
             yield Part(number, start, end - start, payload)
 
@@ -120,17 +120,17 @@ def cut_stream(batches: Iterable[Batch], sizes: Sizes) -> Iterator[Part]:
     Three parts are in memory at a time: two are encoded in threads while the next one is read.
     """
     begun: deque[_Begun] = deque()
-    part = _Gathered(0, 0, sizes.growing(0))
+    part = _Gathered(0, 0, sizes.growing(0), sizes.max_bytes)
     for batch in batches:
         start = 0
         while start < len(batch.rows):
-            start = part.take(batch, start, sizes.max_bytes)
+            start = part.take(batch, start)
             if part.full:
                 if len(begun) == _AHEAD:
                     yield begun.popleft().part()
                 begun.append(part.begin())
                 after = part.first + len(part.rows)
-                part = _Gathered(part.number + 1, after, sizes.growing(after))
+                part = _Gathered(part.number + 1, after, sizes.growing(after), sizes.max_bytes)
     yield from (one.part() for one in begun)
     if part.rows:
         yield part.begin().part()
@@ -138,29 +138,36 @@ def cut_stream(batches: Iterable[Batch], sizes: Sizes) -> Iterator[Part]:
 
 @dataclass(slots=True)
 class _Gathered:
-    """What goes into a part, in pieces of the batches it came in."""
+    """What goes into a part: ranges of the batches it came in.
+
+    Attributes:
+        wanted, max_bytes: records, and bytes of them, with either of which it is full.
+    """
 
     number: int
     first: int
     wanted: int
-    pieces: list[Texts] = field(default_factory=list)
+    max_bytes: int
+    blocks: list[Texts] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     weight: int = 0
-    full: bool = False
 
-    def take(self, batch: Batch, start: int, most: int) -> int:
+    @property
+    def full(self) -> bool:
+        return len(self.rows) >= self.wanted or self.weight >= self.max_bytes
+
+    def take(self, batch: Batch, start: int) -> int:
         """Records from ``start`` on, until it is full; where the batch goes on."""
         weights = list(accumulate(batch.texts.lengths, initial=0))
-        heavy = bisect_left(weights, weights[start] + most - self.weight)
+        heavy = bisect_left(weights, weights[start] + self.max_bytes - self.weight)
         end = min(len(batch.rows), start + self.wanted - len(self.rows), heavy)
-        self.pieces.append(batch.texts.cut(start, end))
+        self.blocks.append(batch.texts.cut(start, end))
         self.rows += batch.rows[start:end]
         self.weight += weights[end] - weights[start]
-        self.full = len(self.rows) >= self.wanted or self.weight >= most
         return end
 
     def begin(self) -> _Begun:
-        payload = _encoders.submit(_encode, self.pieces, 1, self.rows)
+        payload = _encoders.submit(encode, *self.blocks, rows=self.rows)
         return _Begun(self.number, self.first, len(self.rows), payload)
 
 
@@ -182,17 +189,14 @@ def cut_range(total: int, sizes: Sizes) -> Iterator[Part]:
         yield Part(number, first, min(size, total - first), None)
 
 
-def encode(records: Texts, rows: list[int] | None = None) -> bytes:
-    """Records (and their row numbers) as one payload."""
-    return _encode([records], records.gap, rows)
-
-
-def _encode(blocks: Sequence[Texts], gap: int, rows: list[int] | None) -> bytes:
+def encode(*blocks: Texts, rows: list[int] | None = None) -> bytes:
+    """Records, in blocks that have the same gap (and their row numbers), as one payload."""
     lengths = [size for block in blocks for size in block.lengths]
+    (gap,) = {block.gap for block in blocks}
     head = _words([len(lengths), (gap << 8) + int(rows is not None)])
     pieces: list[bytes | memoryview] = [head, _words(lengths), _words(rows or []), blocks[0].data]
     for block in blocks[1:]:
-        pieces += (b",", block.data)
+        pieces += (b",".ljust(gap), block.data)
     return zstd.compress(b"".join(pieces), LEVEL)
 
 
@@ -210,9 +214,7 @@ class Payload:
         self.lengths = _numbers(self._data.take(4 * count))
         self.rows = _numbers(self._data.take(4 * count)) if flags & 1 else None
         self._gap = flags >> 8
-        self._upto = 0
-        self._starts: list[int] = []
-        self._unpacked: list[Texts] = []
+        self._unpacked: dict[int, Texts] = {}  # by the index of their first record
 
     def records(self, start: int, end: int) -> Texts:
         """The records from one index up to another.
@@ -222,26 +224,22 @@ class Payload:
         Raises:
             EOFError: the payload ends early.
         """
-        if start == self._upto:
-            self._unpack(start, end)
-        return self._unpacked[bisect_left(self._starts, start)]
+        if start not in self._unpacked:
+            self._unpacked[start] = self._unpack(start, end)
+        return self._unpacked[start]
 
     def record(self, index: int) -> bytes:
         """One of the records that were asked for."""
-        place = bisect_right(self._starts, index) - 1
-        return self._unpacked[place].text(index - self._starts[place])
+        start = max(start for start in self._unpacked if start <= index)
+        return self._unpacked[start].text(index - start)
 
-    def _unpack(self, start: int, end: int) -> None:
+    def _unpack(self, start: int, end: int) -> Texts:
         lengths, gap = self.lengths[start:end], self._gap
-        if gap:
-            if start:
-                self._data.take(gap)
-            found = Texts(self._data.take(sum(lengths) + gap * (len(lengths) - 1)), lengths, gap)
-        else:
-            found = Texts.of([self._data.take(size) for size in lengths])
-        self._starts.append(start)
-        self._unpacked.append(found)
-        self._upto = end
+        if not gap:
+            return Texts.of([self._data.take(size) for size in lengths])
+        if start:
+            self._data.take(gap)
+        return Texts(self._data.take(sum(lengths) + gap * (len(lengths) - 1)), lengths, gap)
 
 
 def decode(payload: bytes) -> tuple[Texts, list[int] | None]:

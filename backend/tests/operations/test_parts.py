@@ -21,7 +21,7 @@ else:
 @given(st.lists(st.binary(max_size=50), max_size=50), st.booleans())
 def test_records_come_back_as_they_were(records: list[bytes], numbered: bool) -> None:
     rows = list(range(len(records))) if numbered else None
-    assert parts.decode(parts.encode(Texts.of(records), rows)) == (Texts.of(records), rows)
+    assert parts.decode(parts.encode(Texts.of(records), rows=rows)) == (Texts.of(records), rows)
 
 
 @pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 3_000_000])
@@ -40,6 +40,14 @@ def test_records_are_taken_out_some_at_a_time_and_again(gap: bytes) -> None:
             records[start:end] for start, end in bounds
         ]
     assert [staged.record(index) for index in range(50)] == records
+
+
+@pytest.mark.parametrize("gap", [b",", b", "])
+def test_blocks_with_one_gap_are_one_payload(gap: bytes) -> None:
+    one, two = [Texts(gap.join(some), list(map(len, some)), len(gap)) for some in ([b"1", b"{}"], [b"[2]"])]
+    assert parts.decode(parts.encode(one, two, one)) == (Texts.of([b"1", b"{}", b"[2]", b"1", b"{}"]), None)
+    with pytest.raises(ValueError, match="unpack"):
+        parts.encode(one, Texts(b"", [0], len(gap) + 1))
 
 
 def test_parts_that_the_first_versions_staged_are_read() -> None:
