@@ -34,11 +34,15 @@ class Row(Struct, frozen=True, gc=False):
     """One card on its way into the table. ``data`` is its encoded COPY row."""
 
     index: int
-    id: UUID
+    number: int  # the id as a number: a third of its size
     fingerprint: bytes
     card: CardIn
     published_url: str | None
     data: bytes
+
+    @property
+    def id(self) -> UUID:
+        return UUID(int=self.number)
 
 
 class CopyData(Struct, frozen=True, gc=False):
@@ -83,8 +87,7 @@ class RowBuilder:
         """One card with all that follows from it."""
         pieces = self._pieces(((index, card),))[0]
         url = None if pieces[_URL_PIECE] is _NO_URL else pieces[_URL_PIECE].decode()
-        number = UUID(int=self._operation | index)
-        return Row(index, number, pieces[_FINGERPRINT_PIECE], card, url, b"".join(pieces))
+        return Row(index, self._operation | index, pieces[_FINGERPRINT_PIECE], card, url, b"".join(pieces))
 
     def _pieces(self, cards: Iterable[tuple[int, CardIn]]) -> list[tuple[bytes, ...]]:
         """Apply the publishing rules and encode. A loop over locals: it runs for every card there is."""

@@ -169,7 +169,9 @@ class _Import:
     def insert(self, rows: Sequence[Row]) -> None:
         """COPY the rows; where PostgreSQL refuses the batch, halve it until each bad card is named."""
         bounds = list(_batches([len(row.data) for row in rows]))
-        error = self.copied([CopyData.of(rows[start:end]) for start, end in bounds]) if rows else None
+        # One batch's data at a time: of all rows it would be in memory once more.
+        batches = (CopyData.of(rows[start:end]) for start, end in bounds)
+        error = self.copied(batches, len(bounds)) if rows else None
         if error is None:
             return
         if len(rows) == 1:
@@ -179,11 +181,11 @@ class _Import:
         self.insert(rows[:middle])
         self.insert(rows[middle:])
 
-    def copied(self, batches: Sequence[CopyData]) -> BaseException | None:
+    def copied(self, batches: Iterable[CopyData], count: int) -> BaseException | None:
         """COPY the rows and count them, or nothing of both: then why PostgreSQL refused."""
         try:
             with self.connection.begin_nested():
-                self.copy(batches, len(batches))
+                self.copy(batches, count)
         except (psycopg.Error, exc.DBAPIError) as error:
             if not is_refusal(error):
                 raise
