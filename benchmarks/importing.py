@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ PART_GOALS = (0.60, 0.80)
 # Runners side by side: goal and stretch, where there are any.
 POST_GOALS = {1: (0.45, 0.60), 2: (None, None), 4: (0.60, 1.0)}
 FILE_GOALS = (0.80, 1.3)
+UNLOOKED = "without look-ups"
+LOOK_UPS = "COPY looks the owner of each row up, as the foreign key says; ours once per part"
 STATUS_GOALS = (20.0, 5.0)  # milliseconds, p99
 
 
@@ -109,17 +111,21 @@ def posted(stack: RunningStack, runners: int, options: Options) -> Iterator[Resu
         sides = {
             "ours": cpu.counted(ours, stack, spent["import"]),
             "COPY": cpu.counted(limit, stack, spent["raw COPY"]),
+            UNLOOKED: copy_side(stack, owner, cards, len(cards), look_ups=False),
         }
         seconds = alternate(sides, options.rounds)
+    name = f"POST to SUCCESS, {_runners(runners)}"
     yield Measurement(
         "import",
-        f"POST to SUCCESS, {_runners(runners)}",
+        name,
         len(cards),
         seconds["ours"],
         seconds["COPY"],
         goal=POST_GOALS[runners][0],
         stretch=POST_GOALS[runners][1],
+        note=LOOK_UPS,
     )
+    yield _beside_unlooked(name, len(cards), seconds)
     if runners == max(POST_GOALS):
         yield from cpu.figures("import", spent["import"], len(cards))
         yield from cpu.figures("raw COPY", spent["raw COPY"], len(cards), ["postgres"])
@@ -141,17 +147,24 @@ def from_file(stack: RunningStack, runners: int, options: Options) -> Iterator[R
             len(cards),
             stack.empty,
         )
-        sides = {"ours": ours, "COPY": copy_side(stack, owner, cards, len(cards))}
+        sides = {
+            "ours": ours,
+            "COPY": copy_side(stack, owner, cards, len(cards)),
+            UNLOOKED: copy_side(stack, owner, cards, len(cards), look_ups=False),
+        }
         seconds = alternate(sides, options.few_rounds, warm_up=False)
+        name = f"NDJSON file to SUCCESS, {_runners(runners)}"
         yield Measurement(
             "import",
-            f"NDJSON file to SUCCESS, {_runners(runners)}",
+            name,
             len(cards),
             seconds["ours"],
             seconds["COPY"],
             goal=FILE_GOALS[0],
             stretch=FILE_GOALS[1],
+            note=LOOK_UPS,
         )
+        yield _beside_unlooked(name, len(cards), seconds)
         milliseconds: list[float] = []
         with watched(stack) as memory:
             for _ in range(options.few_rounds):  # the slowest hundredth of one import are two calls
@@ -164,14 +177,33 @@ def from_file(stack: RunningStack, runners: int, options: Options) -> Iterator[R
         yield from memory_figures(memory, f"import of {len(cards):,}")
 
 
-def copy_side(database: Database, owner: UUID, cards: Cards, per_transaction: int) -> Side:
-    """The limit: ready rows, a warm connection, so many rows per transaction."""
+def _beside_unlooked(name: str, cards: int, seconds: Mapping[str, tuple[float, ...]]) -> Measurement:
+    """For information: against a COPY that nobody may use like this, since it checks no owner."""
+    return Measurement(
+        "import",
+        f"{name}, beside COPY {UNLOOKED}",
+        cards,
+        seconds["ours"],
+        seconds[UNLOOKED],
+        note="the same rounds against a COPY without the foreign key's look-ups: its cards could be nobody's",
+        plot=False,
+    )
+
+
+def copy_side(
+    database: Database, owner: UUID, cards: Cards, per_transaction: int, *, look_ups: bool = True
+) -> Side:
+    """The limit: ready rows, a warm connection, so many rows per transaction.
+
+    Args:
+        look_ups: whether PostgreSQL looks the owner of each row up, as the table's foreign key says.
+    """
     lines = cards.copy_lines(owner, new_operation_id(), datetime.now(UTC))
 
     def connected() -> Any:
         database.empty()
         connection = database.connect()
-        connection.execute("SELECT 1")
+        connection.execute(f"SET session_replication_role = {'origin' if look_ups else 'replica'}")
         connection.commit()
         return connection
 

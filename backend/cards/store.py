@@ -11,6 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import Connection, text
 
+from backend.cards.owners import looked_up_once
 from backend.cards.rules import fingerprint, slug_bytes
 from backend.cards.schema import CardIn, metadata_bytes
 from backend.core.ids import short_card
@@ -142,15 +143,17 @@ class _Encoded(dict[Any, bytes]):
         return data
 
 
-def insert(connection: Connection, batches: Iterable[CopyData], count: int = 1) -> None:
-    """COPY rows into cards as they come, in the caller's transaction. Raises what PostgreSQL raises.
+def insert(connection: Connection, owner: UUID, batches: Iterable[CopyData], count: int = 1) -> None:
+    """COPY rows of one owner into cards as they come, in the caller's transaction. Raises what PostgreSQL
+    raises; the caller rolls back then, to a savepoint from before this at least.
 
     Args:
         count: number of batches, where it is known: fewer round trips then.
     """
     size = max(1, count // _STATEMENTS)
     rows = ([batch.data] for batch in batches)
-    copy_rows(driver(connection), _COPY, rows, size=size, together=-(-count // size))
+    together = -(-count // size)
+    copy_rows(driver(connection), _COPY, rows, size=size, together=together, around=looked_up_once(owner))
 
 
 # One look-up in (user_id, fingerprint) per key, whatever the planner knows. To one that has not heard of the

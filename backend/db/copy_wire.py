@@ -15,6 +15,7 @@ from psycopg.waiting import Ready, Wait
 from backend.db.copy_binary import HEADER, TRAILER
 
 _PIECE_BYTES = 1024 * 1024
+_GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
 def copy_rows(
@@ -24,6 +25,7 @@ def copy_rows(
     *,
     size: int = 1,
     together: int = 1,
+    around: tuple[str, str] | None = None,
 ) -> None:
     """Send encoded rows through ``COPY … FROM STDIN (FORMAT binary)`` as they come, in several statements.
 
@@ -36,13 +38,14 @@ def copy_rows(
         size: batches per statement.
         together: statements sent at a time, which saves a round trip for each but the first. Best all of
             them, where it is known how many there are.
+        around: queries that are sent with them, one to run before and one after; what they find is not asked.
 
     Raises:
         psycopg.Error: what PostgreSQL says. Rows of earlier statements are there: roll back to a savepoint.
     """
     if connection.pgconn.transaction_status == TransactionStatus.IDLE:
         connection.execute("SELECT 1")  # psycopg begins the transaction; libpq would not
-    copying = _CopyIn(connection, statement.encode(), together)
+    copying = _CopyIn(connection, statement, together, around)
     try:
         for number, rows in enumerate(batches, 1):
             copying.send(b"".join(rows))
@@ -57,9 +60,19 @@ def copy_rows(
 class _CopyIn:
     """One statement after another; nobody waits for the end of one before much waits to be sent."""
 
-    def __init__(self, connection: psycopg.Connection[Any], statement: bytes, together: int) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        statement: str,
+        together: int,
+        around: tuple[str, str] | None,
+    ) -> None:
         self._connection = connection
-        self._query, self._together = b";".join([statement] * together), together
+        statements = [statement] * together
+        if around is not None:
+            statements = [around[0], *statements, around[1]]
+        self._query, self._together = ";".join(statements).encode(), together
+        self._around = around is not None
         self._left = 0  # statements of the query under way that were not ended
         self._open = self._under_way = False
         self._waiting: list[bytes] = []
@@ -114,6 +127,8 @@ class _CopyIn:
             self._finish_query()
             pgconn.send_query(self._query)
             self._under_way, self._left = True, self._together
+            if self._around:
+                wait(_expected(pgconn, ExecStatus.TUPLES_OK))
         wait(_expected(pgconn, ExecStatus.COPY_IN))
         self._open = True
 
@@ -217,7 +232,7 @@ def _result(pgconn: PGconn, found: PGresult | None = None) -> Generator[Wait, Re
             break
     if found is None or found.status == ExecStatus.COPY_IN:
         raise psycopg.OperationalError("COPY ended early")
-    if found.status != ExecStatus.COMMAND_OK:
+    if found.status not in _GOOD:
         raise error_from_result(found)
     return found
 

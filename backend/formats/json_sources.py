@@ -9,9 +9,10 @@ from typing import Any, BinaryIO
 from backend.core.errors import MalformedBody, PayloadTooLarge
 from backend.core.texts import Texts
 from backend.formats.base import MIB, Batch, ItemProblem, Limits, Record
+from backend.formats.envelope import elements_of
 from backend.formats.opening import decoded
 from backend.formats.sources import WRAPPER, Source, to_record
-from backend.formats.strict_json import check, elements_of, raw_members, read_value
+from backend.formats.strict_json import check, raw_members, read_value
 
 _LARGEST_DOCUMENT = 64 * MIB
 _READ_BYTES = 256 * 1024

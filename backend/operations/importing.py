@@ -18,6 +18,7 @@ from backend.cards.store import CopyData, Row, RowBuilder
 from backend.core.ids import card_range
 from backend.core.texts import Texts
 from backend.db.session import execute
+from backend.formats.json_tape import Tape
 from backend.formats.registry import to_card
 from backend.formats.strict_json import are_accounted_for, are_strict
 from backend.ledger import store as ledger
@@ -54,6 +55,7 @@ class _Import:
         self.result = PartResult()
         self.staged = parts.Payload(claim.payload)
         self.batches = list(_batches(self.staged.lengths))
+        self.tape = Tape()
         publishing = Publishing(
             self.options.get("publish_business", True), self.options.get("publish_ideas", True)
         )
@@ -94,7 +96,7 @@ class _Import:
             return read_cards(records, nul=nul)
         if self.name == "ndjson":
             cards = read_lines(records, nul=nul)
-            if cards is not None and are_accounted_for(records, *members(cards)):
+            if cards is not None and are_accounted_for(records, *members(cards), self.tape):
                 return cards
             if are_strict(records):
                 return read_cards(records, nul=nul) if cards is None else cards
@@ -203,7 +205,7 @@ class _Import:
                 published += batch.published
                 yield batch
 
-        cards.insert(self.connection, counted(), count)
+        cards.insert(self.connection, self.owner, counted(), count)
         self.result.imported += imported
         self.result.published += published
 

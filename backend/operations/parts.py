@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from backend.core.texts import Texts
 from backend.formats.base import Batch
@@ -66,36 +66,38 @@ class Cut:
     """Records cut into even parts. Where is known at once; each part is encoded when it is asked for.
 
     With a ``check``, which is called with the records of each part and raises before the last one is through,
-    a part is encoded in a thread meanwhile: zstd lets go of Python's lock, so that it costs no time.
+    a part is encoded in a thread meanwhile: zstd lets go of Python's lock, so that it costs no time. Such
+    parts can be read once.
     """
 
     def __init__(self, records: Texts, sizes: Sizes, check: Callable[[Texts], None] | None = None) -> None:
         self.item_count = len(records)
-        self._records, self._check = records, check
+        self._check = check
         self._bounds = list(_bounds(records.lengths, sizes))
+        self._cut = [records.cut(start, end) for start, end in self._bounds]
+        # The first one is encoded while the transaction begins that will take it.
+        self._begun = [_encoders.submit(encode, one) for one in self._cut[: check is not None]]
 
     def __len__(self) -> int:
         """Number of parts."""
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[Part]:
-        cut = [self._records.cut(start, end) for start, end in self._bounds]
-        encoded = map(encode, cut) if self._check is None else self._checked(self._check, cut)
+        encoded = map(encode, self._cut) if self._check is None else self._checked(self._check)
         for number, ((start, end), payload) in enumerate(zip(self._bounds, encoded, strict=True)):
             yield Part(number, start, end - start, payload)
 
-    def _checked(self, check: Callable[[Texts], None], cut: Sequence[Texts]) -> Iterator[bytes]:
+    def _checked(self, check: Callable[[Texts], None]) -> Iterator[bytes]:
         """The last part is looked into after it was given out: PostgreSQL has its hands full with it then."""
-        if not cut:
-            return
-        payload = _encoders.submit(encode, cut[0])
-        for records, following in pairwise(cut):
-            after = _encoders.submit(encode, following)
-            check(records)
+        last = len(self._cut) - 1
+        for number, records in enumerate(self._cut):
+            payload = self._begun.pop()
+            if number < last:
+                self._begun.append(_encoders.submit(encode, self._cut[number + 1]))
+                check(records)
             yield payload.result()
-            payload = after
-        yield payload.result()
-        check(cut[-1])
+            if number == last:
+                check(records)
 
 
 def cut(records: Texts, sizes: Sizes, check: Callable[[Texts], None] | None = None) -> Cut:

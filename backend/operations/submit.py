@@ -102,7 +102,9 @@ def _accept(submission: Submission, request: Repeatable | None) -> Answer:
             idempotency.record(connection, new.user_id, request, answer)
         hit("submit.before_commit")
     hit("submit.after_commit")
-    return replace(answer, runners=max(1, min(parts, new.max_parallel)))
+    # One that finds all of the owner's places taken would only be in the way of those who have them.
+    runners = min(parts, new.max_parallel, settings.running_parts_per_owner)
+    return replace(answer, runners=max(1, runners))
 
 
 def _check_waiting(connection: Connection, owner: UUID, settings: Settings) -> None:

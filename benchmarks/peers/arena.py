@@ -56,7 +56,7 @@ class Arena:
 
         few = min(WARM_UP, len(self.cards))
         alternate(sides(rows.Cards(few, self.options.seed)), 1, warm_up=False)
-        seconds = alternate(sides(self.cards), self.options.few_rounds, warm_up=False)
+        seconds = alternate(sides(self.cards), self.options.rounds, warm_up=False)
         for peer in peers:
             yield self._measurement("import", peer, peer.import_goal, len(self.cards), seconds, peer.note)
 

@@ -25,7 +25,7 @@ from backend.core.ids import new_operation_id
 from backend.core.settings import get_settings
 from backend.core.texts import Texts
 from backend.db.session import unit_of_work
-from backend.formats.strict_json import parse_envelope
+from backend.formats.envelope import parse_envelope
 from backend.operations import exporting, parts, report
 from backend.operations.parts import Part
 from backend.operations.state import FINAL

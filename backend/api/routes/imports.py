@@ -34,10 +34,11 @@ from backend.core.ids import new_operation_id
 from backend.core.settings import Settings, get_settings
 from backend.core.texts import Texts
 from backend.formats.base import Batch, Limits
+from backend.formats.envelope import Envelope, look_into, parse_envelope, quick_envelope
 from backend.formats.presets.registry import PRESETS
 from backend.formats.preview import preview
 from backend.formats.registry import source_for
-from backend.formats.strict_json import Envelope, Unsure, look_into, parse_envelope, quick_envelope
+from backend.formats.strict_json import Unsure
 from backend.operations import parts
 from backend.operations.store import NewOperation
 from backend.operations.submit import Submission, replay, sizes

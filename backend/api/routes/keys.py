@@ -26,7 +26,7 @@ from backend.auth.store import Caller, KeyInfo, NewKey
 from backend.core.errors import FieldError, InvalidRequest, NotFound, ValidationFailed
 from backend.core.settings import get_settings
 from backend.db.session import unit_of_work
-from backend.formats.strict_json import parse_envelope
+from backend.formats.envelope import parse_envelope
 from backend.operations import idempotency
 from backend.operations.idempotency import Answer
 from backend.operations.report import stamp

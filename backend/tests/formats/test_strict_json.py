@@ -13,17 +13,9 @@ from hypothesis import strategies as st
 
 from backend.core.errors import MalformedBody, ValidationFailed
 from backend.core.texts import Texts
-from backend.formats.json_scanner import Scanner
-from backend.formats.strict_json import (
-    Envelope,
-    Unsure,
-    are_strict,
-    elements_of,
-    look_into,
-    parse_envelope,
-    quick_envelope,
-    read_value,
-)
+from backend.formats.envelope import Envelope, elements_of, look_into, parse_envelope, quick_envelope
+from backend.formats.json_scanner import MAX_DEPTH, Scanner
+from backend.formats.strict_json import Unsure, are_strict, elements_are_strict, read_value
 from backend.tests.formats.json_cases import INVALID, VALID
 
 values = st.recursive(
@@ -102,6 +94,8 @@ def test_a_large_body_in_any_script_goes_the_quick_way() -> None:
 @pytest.mark.parametrize("text", INVALID, ids=range(len(INVALID)))
 def test_what_the_standard_forbids_is_not_strict_among_others_either(text: bytes) -> None:
     assert not are_strict(Texts.of([b'{"a":1}', text, b"[]"]))
+    for card in (text, b'{"a":%b}' % text, b'{"metadata":%b,"a":1}' % text):
+        assert quickly(b'{"cards":[{"a":1},%b]}' % card) is None
 
 
 @pytest.mark.parametrize(
@@ -114,13 +108,19 @@ def test_lines_that_are_as_many_values_together_are_none_for_themselves(lines: l
 _DOUBLED = (
     rb'{"a":1,"a":2}', rb'{"a" :1,"a" :2}', rb'{"a":1,"a" :2}', rb'{"a" :1,"a" :2,"b":"\":"}',
     rb'{"m":{"a":1,"a":2}}', rb'{"a":1,"\u0061":2}', rb'{"m":[{"a":1,"a":2}]}', rb'{"a":1,"a":2,"t":"\":"}',
-    rb'{"a":1,"a":2,"t":"\u0022:"}',
+    rb'{"a":1,"a":2,"t":"\u0022:"}', rb'{"metadata":{"a":1,"a":2}}', rb'{"metadata":{"a":1,"\u0061":2}}',
+    rb'{"metadata":1,"metadata":{"a":1}}', rb'{"metadata":{"a":1},"metadata":null}',
+    rb'{"metadata":[{"a":1,"a":2}]}', rb'{"metadata":{"a":{"b":1,"b":2}}}', rb'{"t":"}","a":{"b":1,"b":2}}',
+    rb'{"a":1,"a":123456789012345678901}',
+    rb'{"":1,"":2}', rb'{"a\u0000":1,"a\u0000":2}',
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("text", _DOUBLED)
 def test_a_name_that_occurs_twice_is_found_however_it_is_hidden(text: bytes) -> None:
-    assert not are_strict(Texts.of([b'{"a":{"b":1}}', text]))
+    for others in ([b'{"a":{"b":1}}'], [b'{"a":1}'], [b'{"metadata":{"b":1}}'], [text], []):
+        assert not are_strict(Texts.of([*others, text]))
+        assert not elements_are_strict(Texts.of([*others, text]), MAX_DEPTH)
     with pytest.raises(MalformedBody, match="a name occurs twice"):
         parse_envelope(b'{"cards":[{"a":{"b":1}},' + text + b"]}")
 
@@ -129,8 +129,10 @@ def test_usual_records_are_strict_with_code_in_their_texts_too() -> None:
     plain = json.dumps({"title": "t", "tags": ["a", "b"], "metadata": {"a": 1}}).encode()
     nested = json.dumps({"metadata": {"a": [{"b": {"c": 1}}]}}).encode()
     quoting = json.dumps({"body": '{"a":1,"a":2}'}).encode()
-    for records in ([plain], [plain, nested], [plain, quoting, nested], []):
+    large = json.dumps({"metadata": {"a": 123456789012345678901, "b": {}}}).encode()
+    for records in ([plain], [plain, nested], [plain, quoting, nested], [plain] * 100 + [large, quoting], []):
         assert are_strict(Texts.of(records))
+        assert elements_are_strict(Texts.of(records), MAX_DEPTH)
 
 
 _NAMES = st.sampled_from(
@@ -161,6 +163,7 @@ _RECORDS = _objects(st.recursive(_SCALARS, lambda inner: _objects(inner) | _arra
 def test_what_is_quickly_found_good_is_good_exactly(records: list[bytes]) -> None:
     refused = [record for record in records if not exactly(record)]
     assert not (are_strict(Texts.of(records)) and refused)
+    assert not (elements_are_strict(Texts.of(records), MAX_DEPTH) and refused)
     body = b'{"cards":[' + b",".join(records) + b"]}"
     if (quick := quickly(body)) is not None:
         assert exactly(body)
@@ -253,6 +256,7 @@ def quickly(body: bytes) -> Envelope | None:
 def test_how_deep_is_too_deep_is_the_same_both_ways(around: bytes, arrays: int) -> None:
     record = around % (b"[" * arrays + b"{}" + b"]" * arrays)
     assert are_strict(Texts.of([b'{"a":[1]}', record])) == exactly(record)
+    assert elements_are_strict(Texts.of([b'{"a":[1]}', record]), MAX_DEPTH) == exactly(record)
     body = b'{"cards":[%b]}' % record
     assert (quickly(body) is not None) == exactly(body)
 

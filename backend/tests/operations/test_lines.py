@@ -12,8 +12,10 @@ from backend.cards.reading import members, read_card, read_lines
 from backend.cards.schema import CardIn
 from backend.core.errors import MalformedBody
 from backend.core.texts import Texts
+from backend.formats.json_tape import Tape
 from backend.formats.strict_json import are_accounted_for, read_value
 
+TAPE = Tape()
 _REQUIRED = [b'"title":"t"', b'"body":"b"', b'"category":"c"', b'"privacy_level":"IDEAS"']
 _MORE = (
     b'"title":"u"', rb'"t\u0069tle":"u"', b'"body" : "b"', rb'"body":"\":"', rb'"body":"\u0022:"',
@@ -81,7 +83,7 @@ def quickly(lines: list[bytes]) -> list[CardIn] | None:
     """The cards, where the quick way is certain of them."""
     texts = Texts.of(lines)
     cards = read_lines(texts)
-    return cards if cards is not None and are_accounted_for(texts, *members(cards)) else None
+    return cards if cards is not None and are_accounted_for(texts, *members(cards), TAPE) else None
 
 
 def test_the_exact_way_objects_to_some_of_these() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from backend.core.settings import get_settings
 from backend.core.texts import Texts
-from backend.formats.strict_json import look_into, quick_envelope
+from backend.formats.envelope import look_into, quick_envelope
 from backend.operations import parts
 from backend.operations.parts import Part
 from backend.operations.submit import sizes

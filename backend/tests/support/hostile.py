@@ -94,5 +94,5 @@ def insert(owner: UUID, given: list[dict[str, Any]] | list[CardIn], *, part: int
         rows.append(builder.row(index, card))
     for start in range(0, len(rows), part):
         with unit_of_work() as connection:
-            store.insert(connection, [store.CopyData.of(rows[start : start + part])])
+            store.insert(connection, owner, [store.CopyData.of(rows[start : start + part])])
     return operation
