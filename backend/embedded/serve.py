@@ -17,6 +17,8 @@ GRACEFUL_SECONDS = 5
 
 def main(descriptor: int) -> None:
     """Serve ``main:app`` on the inherited listening socket until SIGTERM."""
+    # structlog would load it, as in celery_process: 5 MB. What is None there is not found.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     listener = socket.socket(fileno=descriptor)
     config = uvicorn.Config(
         "main:app",
