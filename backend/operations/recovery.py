@@ -34,7 +34,7 @@ _END_STANDING = text(
     """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user AND application_name = :application
-      AND state = 'active' AND wait_event = 'ClientRead' AND query LIKE 'COPY % FROM STDIN%'
+      AND state = 'active' AND wait_event = 'ClientRead' AND query LIKE '%COPY % FROM STDIN%'
       AND clock_timestamp() - query_start > make_interval(secs => :seconds)
     """
 )

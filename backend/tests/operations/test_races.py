@@ -11,9 +11,12 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from backend.cards import store as cards
+from backend.cards.owners import looked_up_once
 from backend.core.errors import RateLimited, Unavailable
 from backend.core.ids import new_id
 from backend.core.settings import get_settings
+from backend.db.copy_binary import HEADER
 from backend.db.session import autocommit, unit_of_work
 from backend.operations import (
     actions,
@@ -263,8 +266,9 @@ def test_a_worker_that_stands_still_in_the_middle_of_a_copy_loses_its_part(
         standing.execute("SET statement_timeout = '500ms'")
         standing.execute("SET idle_in_transaction_session_timeout = '500ms'")
         standing.execute(lease, (task,))
-        standing.pgconn.exec_(b"COPY cards (id, title) FROM STDIN")
-        standing.pgconn.put_copy_data(b"half a li")
+        # As the engine sends it: PostgreSQL shows the beginning of a query only, and COPY must be in it.
+        standing.pgconn.exec_(f"{looked_up_once(engine.owner)[0]}; {cards._COPY}".encode())
+        standing.pgconn.put_copy_data(HEADER + b"half a ro")
         recovery.sweep()
         engine.run()
         assert engine.status(task)["status"] == "PENDING"
