@@ -50,7 +50,7 @@ class Tape:
                 _metadata(one) if _METADATA in some else None
                 for one, some in zip(objects, names, strict=True)
             ]
-        elif _METADATA in names[0]:
+        elif names and _METADATA in names[0]:
             values = list(map(_metadata, objects))
         else:
             values = [None] * len(names)

@@ -76,9 +76,9 @@ def elements_are_strict(elements: Texts, depth: int) -> bool:
     return _all(_elements_are_strict(some, depth, tape) for some in _a_few(elements))
 
 
-def are_strict(texts: Texts, depth: int = MAX_DEPTH) -> bool:
+def are_strict(texts: Texts) -> bool:
     """Whether each of these is JSON and nothing is wrong with it; ``False`` where that is not told fast."""
-    return _all(_have_all_members(some, depth) for some in _a_few(texts))
+    return _all(_have_all_members(some, MAX_DEPTH) for some in _a_few(texts))
 
 
 def are_accounted_for(lines: Texts, members: int, skipped: Sequence[bytes], tape: Tape) -> bool:

@@ -29,7 +29,8 @@ _CANCELLED = text(
 
 WORKER_APPLICATION = "extrophi worker"  # how workers' sessions call themselves
 # In the middle of COPY … FROM STDIN PostgreSQL reads on whatever its time-outs say: neither statement_timeout
-# nor idle_in_transaction_session_timeout ends the session of a worker that stands still there.
+# nor idle_in_transaction_session_timeout ends the session of a worker that stands still there. Other queries
+# may stand before it in the same message.
 _END_STANDING = text(
     """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
